@@ -1,0 +1,277 @@
+"""The bundle: a folder that is the contract between the workstation and the board.
+
+manifest.json   everything below, typed and validated
+labels.txt      one class a line
+golden.npz      a few inputs with the float model's answers
+model.fp32.tflite, model.int8.onnx, model.int8.xml + .bin, ...
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from edgecv.errors import BundleError
+from edgecv.files import cache_dir, sha256_file
+from edgecv.spec import (
+    Format,
+    Fraction,
+    Kind,
+    NonNegativeInt,
+    PositiveInt,
+    Precision,
+    Preprocess,
+    Sha256,
+    Struct,
+    TensorSpec,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MANIFEST = "manifest.json"
+LABELS = "labels.txt"
+GOLDEN = "golden.npz"
+SCHEMA_VERSION = 1
+DEFAULT_BUNDLE = "efficientnet-lite0"
+
+
+class File(Struct):
+    """A file of the bundle, by its path inside the folder."""
+
+    path: str
+    bytes: NonNegativeInt
+    sha256: Sha256
+
+
+class Agreement(Struct):
+    """An artifact against the float source on the same pictures, measured in the artifact's own engine.
+
+    `sqnr_db` is 10*log10(sum(float^2) / sum((float - artifact)^2)) over all logits; None when they are equal.
+    `top1` and `top5` are accuracies over `labelled` pictures, None when no labels were given.
+    """
+
+    images: PositiveInt
+    pictures: str
+    max_abs_error: float
+    top1_agreement: Fraction
+    sqnr_db: float | None
+    labelled: NonNegativeInt = 0
+    top1: Fraction | None = None
+    top5: Fraction | None = None
+
+
+class Artifact(Struct):
+    """One model file for one engine. `files[0]` is what the engine opens."""
+
+    format: Format
+    precision: Precision
+    files: Annotated[tuple[File, ...], msgspec.Meta(min_length=1)]
+    input: TensorSpec
+    output: TensorSpec
+    recipe: str
+    precise_if_saturating: bool = False
+    verified: Agreement | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return Kind(self.format, self.precision)
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+
+class Origin(Struct):
+    """Where the weights came from."""
+
+    model: str
+    weights: str
+    sha256: Sha256
+
+
+class Calibration(Struct):
+    """The pictures int8 ranges were taken from; `digest` is over the preprocessed pixels, in order."""
+
+    pictures: str
+    images: PositiveInt
+    digest: Sha256
+
+
+class Made(Struct):
+    """How the bundle was made, enough to make it again."""
+
+    origin: Origin
+    tools: dict[str, str]
+    seed: int
+    arithmetic: str
+    calibration: Calibration | None = None
+
+
+class Manifest(Struct):
+    schema_version: int
+    name: str
+    task: Annotated[str, msgspec.Meta(pattern="^classification$")]
+    labels: File
+    classes: PositiveInt
+    preprocess: Preprocess
+    artifacts: Annotated[tuple[Artifact, ...], msgspec.Meta(min_length=1)]
+    golden: File
+    made: Made
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A few inputs and the float source's answers, to replay on any board.
+
+    images: [N, H, W, 3] uint8 RGB, already preprocessed; logits: [N, classes] float32.
+    """
+
+    images: np.ndarray
+    logits: np.ndarray
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle whose manifest is valid and whose files are the ones that were written."""
+
+    root: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, where: str | Path) -> Bundle:
+        """Open the bundle in folder `where`, checking the manifest and every file's size and hash.
+
+        Raises BundleError, which names the file and the key.
+        """
+        root = Path(where)
+        manifest_path = root / MANIFEST
+        try:
+            text = manifest_path.read_bytes()
+        except FileNotFoundError:
+            raise BundleError(
+                f"no bundle at {root}: {MANIFEST} is not there; `edgecv convert --int8 -o {root}` makes one"
+            ) from None
+        except OSError as error:
+            raise BundleError(f"cannot read {manifest_path}: {error.strerror}") from error
+        manifest = _decode(text, manifest_path)
+        for file in _files(manifest):
+            _check_file(root, file)
+        return cls(root, manifest)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        path = self.root / self.manifest.labels.path
+        labels = tuple(path.read_text(encoding="utf-8").splitlines())
+        if len(labels) != self.manifest.classes:
+            raise BundleError(f"{path}: {len(labels)} labels for {self.manifest.classes} classes")
+        return labels
+
+    def path(self, artifact: Artifact) -> Path:
+        """The file the engine opens."""
+        return self.root / artifact.files[0].path
+
+    def golden(self) -> Golden:
+        import numpy as np
+
+        path = self.root / self.manifest.golden.path
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return Golden(arrays["images"], arrays["logits"])
+        except (ValueError, KeyError, OSError) as error:
+            raise BundleError(f"{path}: not a golden sample file: {error}") from error
+
+    def select(
+        self, format: Format | None = None, precision: Precision | None = None
+    ) -> tuple[Artifact, ...]:
+        """The artifacts of that format and precision, None meaning any.
+
+        Raises BundleError when there is none, with what there is.
+        """
+        chosen = tuple(
+            artifact
+            for artifact in self.manifest.artifacts
+            if format in (None, artifact.format) and precision in (None, artifact.precision)
+        )
+        if not chosen:
+            wanted = ":".join(part.value for part in (format, precision) if part)
+            held = ", ".join(str(artifact.kind) for artifact in self.manifest.artifacts)
+            raise BundleError(f"{self.root} has no {wanted} artifact; it holds {held}")
+        return chosen
+
+
+def find_bundle(name: str | None) -> Path:
+    """A folder, or the name of a bundle in the cache; None is the default model's.
+
+    Raises BundleError with the one command that makes the bundle.
+    """
+    if name and (os.sep in name or Path(name).is_dir()):
+        return Path(name)
+    cached = bundle_cache(name or DEFAULT_BUNDLE)
+    if not (cached / MANIFEST).is_file():
+        command = (
+            "edgecv convert --int8" if name in (None, DEFAULT_BUNDLE) else f"edgecv convert {name} --int8"
+        )
+        what = f"no bundle {name!r} here or in the cache" if name else "no bundle named and none in the cache"
+        raise BundleError(f"{what}; `{command}` makes it (needs: pip install 'edgecv[convert]')")
+    return cached
+
+
+def bundle_cache(name: str) -> Path:
+    return cache_dir() / "bundles" / name
+
+
+def describe_file(root: Path, path: str) -> File:
+    """The manifest's entry for a file that has just been written at `root/path`."""
+    full = root / path
+    return File(path=path, bytes=full.stat().st_size, sha256=sha256_file(full))
+
+
+def _decode(text: bytes, path: Path) -> Manifest:
+    try:
+        version = msgspec.json.decode(text, type=_Versioned).schema_version
+        if version != SCHEMA_VERSION:
+            raise BundleError(
+                f"{path}: schema_version {version}, this edgecv reads {SCHEMA_VERSION}; "
+                + ("upgrade edgecv" if version > SCHEMA_VERSION else "convert the model again")
+            )
+        return msgspec.json.decode(text, type=Manifest)
+    except msgspec.DecodeError as error:  # covers malformed JSON and, as its subclass, validation
+        raise BundleError(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path}: not UTF-8 text ({error})") from error
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int
+
+
+def _files(manifest: Manifest) -> Iterable[File]:
+    yield manifest.labels
+    yield manifest.golden
+    for artifact in manifest.artifacts:
+        yield from artifact.files
+
+
+def _check_file(root: Path, file: File) -> None:
+    inside = PurePosixPath(file.path)
+    path = root / inside
+    if inside.is_absolute() or ".." in inside.parts or "\\" in file.path or "\0" in file.path:
+        raise BundleError(f"{root / MANIFEST}: path {file.path!r} leaves the bundle")
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise BundleError(f"{root / MANIFEST}: path {file.path!r} is a link out of the bundle")
+    if not path.is_file():
+        raise BundleError(f"{path}: missing; copy the whole bundle folder again")
+    size = path.stat().st_size
+    if size != file.bytes:
+        raise BundleError(f"{path}: {size} bytes, the manifest says {file.bytes}; copy the bundle again")
+    if sha256_file(path) != file.sha256:
+        raise BundleError(
+            f"{path}: damaged or changed (sha256 differs from the manifest); copy the bundle again"
+        )

@@ -1,0 +1,96 @@
+"""Files that are whole or not there: hashes, atomic writes, and the one cache folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgecv.errors import EdgecvError
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as file:
+        if hasattr(hashlib, "file_digest"):
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()  # Python 3.10
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def cache_dir() -> Path:
+    """$EDGECV_CACHE, else $XDG_CACHE_HOME/edgecv, else ~/.cache/edgecv. Not created here."""
+    if own := os.environ.get("EDGECV_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "edgecv"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, then rename it into place."""
+    with writing(path):
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+
+@contextlib.contextmanager
+def writing(destination: Path) -> Iterator[None]:
+    """Turn an OSError inside the block into one line that names the destination."""
+    try:
+        yield
+    except OSError as error:
+        raise EdgecvError(
+            f"cannot write {destination}: {error.strerror or error}; nothing was left behind"
+        ) from error
+
+
+@contextlib.contextmanager
+def new_folder(destination: Path, replaces: str) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `destination` when the block ends without an error.
+
+    An existing destination is replaced only when it holds a file called `replaces`, so that a slip in
+    `-o` cannot delete somebody's photographs; an empty folder is fine too.
+
+    Raises EdgecvError when the destination holds something else, or when the disk refuses.
+    """
+    destination = Path(os.path.abspath(destination))
+    if destination.exists() and not (destination / replaces).is_file():
+        if not destination.is_dir() or any(destination.iterdir()):
+            raise EdgecvError(
+                f"{destination} exists and is not something edgecv wrote (no {replaces}); choose another -o"
+            )
+    with writing(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+        try:
+            os.chmod(temporary, 0o777 & ~_umask())
+            yield temporary
+            old = None
+            if destination.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+                os.replace(destination, old / "old")
+            os.replace(temporary, destination)
+            if old:
+                shutil.rmtree(old)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
