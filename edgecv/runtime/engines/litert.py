@@ -1,0 +1,14 @@
+"""LiteRT (ai-edge-litert), the successor of TensorFlow Lite."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from ai_edge_litert.interpreter import Interpreter
+
+from edgecv.runtime.engines._interpreter import InterpreterEngine
+
+
+class LiteRTEngine(InterpreterEngine):
+    interpreter_class = Interpreter
+    name = f"LiteRT {importlib.metadata.version('ai-edge-litert')}"
