@@ -108,13 +108,36 @@ def load_pictures(where: Path, rule: Preprocess, count: int, seed: int = 0) -> P
         if not paths:
             raise DataError(f"{where}: no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
         order = np.random.default_rng(seed).permutation(len(paths))
-        return _from_paths([paths[i] for i in order], rule, count, str(where))
+        return read_pictures([paths[i] for i in order], rule, str(where), count)[0]
     if not where.exists():
         raise DataError(f"{where}: no such folder or video")
     if where.suffix.lower() in IMAGE_SUFFIXES:
-        return _from_paths([where], rule, count, str(where))
+        return read_pictures([where], rule, str(where))[0]
     frames = list(_spread(where, count))
     return Pictures(_prepare(frames, rule), f"{len(frames)} frames of {where.name}")
+
+
+def read_pictures(
+    paths: Sequence[Path], rule: Preprocess, description: str, count: int | None = None
+) -> tuple[Pictures, tuple[int, ...]]:
+    """The first `count` of `paths` that can be read (None: all), and which of the paths they are.
+
+    Raises DataError when none can be read; the others are skipped and counted.
+    """
+    images: list[NDArray[np.uint8]] = []
+    kept: list[int] = []
+    preprocessor = Preprocessor(rule)
+    for position, path in enumerate(paths):
+        if len(images) == count:
+            paths = paths[:position]
+            break
+        bgr = read_image(path)
+        if bgr is not None:
+            images.append(preprocessor(bgr)[0].copy())
+            kept.append(position)
+    if not images:
+        raise DataError(f"{description}: none of the {len(paths)} image files could be read")
+    return Pictures(np.stack(images), description, len(paths) - len(kept)), tuple(kept)
 
 
 def sample_photos() -> list[Path]:
@@ -192,23 +215,6 @@ def _class_index(text: str, labels: Sequence[str], where: str) -> int:
     if text.isdecimal() and int(text) < len(labels):
         return int(text)
     raise DataError(f"{where}: {text!r} is neither a class name nor an index from 0 to {len(labels) - 1}")
-
-
-def _from_paths(paths: Sequence[Path], rule: Preprocess, count: int, description: str) -> Pictures:
-    images: list[NDArray[np.uint8]] = []
-    preprocessor = Preprocessor(rule)
-    skipped = 0
-    for path in paths:
-        if len(images) == count:
-            break
-        bgr = read_image(path)
-        if bgr is None:
-            skipped += 1
-        else:
-            images.append(preprocessor(bgr)[0].copy())
-    if not images:
-        raise DataError(f"{description}: none of the {len(paths)} image files could be read")
-    return Pictures(np.stack(images), description, skipped)
 
 
 def _prepare(frames: Sequence[NDArray[np.uint8]], rule: Preprocess) -> NDArray[np.uint8]:

@@ -67,11 +67,11 @@ def new_folder(destination: Path, replaces: str) -> Iterator[Path]:
     Raises EdgecvError when the destination holds something else, or when the disk refuses.
     """
     destination = Path(os.path.abspath(destination))
-    if destination.exists() and not (destination / replaces).is_file():
-        if not destination.is_dir() or any(destination.iterdir()):
-            raise EdgecvError(
-                f"{destination} exists and is not something edgecv wrote (no {replaces}); choose another -o"
-            )
+    ours = (destination / replaces).is_file()
+    if destination.exists() and not ours and (not destination.is_dir() or any(destination.iterdir())):
+        raise EdgecvError(
+            f"{destination} exists and is not something edgecv wrote (no {replaces}); choose another -o"
+        )
     with writing(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))

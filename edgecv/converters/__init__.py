@@ -1,0 +1,1 @@
+"""Host side: a source model -> one float graph -> quantised artifacts -> a verified bundle."""

@@ -72,7 +72,7 @@ def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.Mo
     users = [node for node in edited.graph.node if edited.graph.input[0].name in node.input]
     if len(users) != 1 or users[0].op_type != "Conv" or len(users[0].input) != 3:
         raise ConversionError(
-            f"node {users[0].name if users else '?'}: int8 needs an input that feeds one convolution with bias"
+            f"node {users[0].name if users else '?'}: int8 needs an input feeding one convolution with bias"
         )
     weight_name, bias_name = users[0].input[1:]
     weight = numpy_helper.to_array(constants[weight_name]).astype(np.float64)

@@ -37,6 +37,10 @@ class WheelFile(NamedTuple):
     name: str
     sha256: str
 
+    @property
+    def origin(self) -> str:
+        return f"{self.distribution} wheel"
+
     def locate(self) -> Path:
         try:
             files = importlib.metadata.files(self.distribution) or []
@@ -55,6 +59,10 @@ class Download(NamedTuple):
 
     url: str
     sha256: str
+
+    @property
+    def origin(self) -> str:
+        return self.url
 
     def locate(self) -> Path:
         path = cache_dir() / "weights" / self.url.rsplit("/", 1)[1]
@@ -86,6 +94,7 @@ class Model(NamedTuple):
     preprocess: Preprocess
     weights: WheelFile | Download
     read: Callable[[Path, Architecture], dict[str, Weights]]
+    needs: tuple[str, ...] = ()  # importable modules that reading the weights takes
 
     def labels(self) -> tuple[str, ...]:
         text = resources.files("edgecv.converters").joinpath("imagenet_labels.txt").read_text("utf-8")
@@ -193,6 +202,7 @@ MODELS = (
             "3e195a2857356cfc092cbbb460beb2a5bce279015d7792598b8d3d9e451902e3",
         ),
         read_mobilenet_keras,
+        needs=("h5py",),
     ),
 )
 DEFAULT_MODEL = MODELS[0].name

@@ -1,0 +1,28 @@
+"""Boards: their profiles, what this machine is, and which profile a run follows."""
+
+from edgecv.devices.detect import Detected, detect
+from edgecv.devices.profile import (
+    Fact,
+    Family,
+    Inference,
+    Profile,
+    get_profile,
+    load_profile_file,
+    load_profiles,
+)
+from edgecv.devices.selection import Selected, device_names, select
+
+__all__ = [
+    "Detected",
+    "Fact",
+    "Family",
+    "Inference",
+    "Profile",
+    "Selected",
+    "detect",
+    "device_names",
+    "get_profile",
+    "load_profile_file",
+    "load_profiles",
+    "select",
+]

@@ -1,0 +1,1 @@
+"""Board side: frame sources, engines, and the pipeline between them."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.errors import EngineError
+from edgecv.quiet import quiet
 from edgecv.runtime.engines import Options, check_shapes
 
 
@@ -18,8 +19,9 @@ class InterpreterEngine:
 
     def __init__(self, path: Path, options: Options) -> None:
         try:
-            self._interpreter = self.interpreter_class(str(path), num_threads=options.threads)
-            self._interpreter.allocate_tensors()
+            with quiet():  # "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+                self._interpreter = self.interpreter_class(str(path), num_threads=options.threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{path}: {self.name} cannot load it: {error}") from error
         inputs = self._interpreter.get_input_details()

@@ -1,0 +1,286 @@
+"""The command line: parse, call one function of edgecv.api, print what it returns."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecv import __version__
+from edgecv.errors import EdgecvError
+
+if TYPE_CHECKING:
+    from edgecv.spec import Format, Precision
+
+FORMATS = ("tflite", "onnx", "openvino")
+PRECISIONS = ("fp32", "int8")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgecv")
+@click.option("--debug", is_flag=True, envvar="EDGECV_DEBUG", help="Show tracebacks and library messages.")
+def cli(debug: bool) -> None:
+    """Vision models on small computers: convert, run, bench."""
+    if debug:
+        from edgecv import quiet
+
+        quiet.loud = True
+
+
+def bundle_options(command: Any) -> Any:
+    """The options of every command that runs a bundle's artifacts."""
+    for option in (
+        click.option("--threads", type=click.IntRange(min=1), help="CPU threads instead of the profile's."),
+        click.option("--precision", type=click.Choice(PRECISIONS), help="Only artifacts of this precision."),
+        click.option("--format", type=click.Choice(FORMATS), help="Only artifacts of this format."),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            help="A profile, a family (rpi, jetson, x86) or auto; see `edgecv devices`.",
+        ),
+        click.argument("bundle", required=False),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@click.argument("model", required=False)
+@click.option("--int8", is_flag=True, help="Add the int8 twin of each format.")
+@click.option("--to", "formats", help="Formats, comma-separated.  [default: tflite,onnx,openvino]")
+@click.option(
+    "--calibration", type=click.Path(), help="Folder of pictures, or a video, that int8 ranges are from."
+)
+@click.option(
+    "--data", type=click.Path(), help="Labelled pictures to measure accuracy on (labels.csv or folders)."
+)
+@click.option("--weights", type=click.Path(), help="Weights file instead of the published one.")
+@click.option("--out", "-o", type=click.Path(), help="Bundle folder to write.  [default: the cache]")
+@click.option("--seed", default=0, show_default=True, help="Draws the calibration pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def convert(
+    model: str | None,
+    int8: bool,
+    formats: str | None,
+    calibration: str | None,
+    data: str | None,
+    weights: str | None,
+    out: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Convert MODEL to one verified bundle of TFLite, ONNX and OpenVINO files.
+
+    MODEL is efficientnet-lite0 (the default) or mobilenetv2.
+    """
+    from edgecv import api, show
+    from edgecv.converters.models import DEFAULT_MODEL
+
+    with show.progress() as reporter:
+        conversion = api.convert(
+            model or DEFAULT_MODEL,
+            int8=int8,
+            formats=_formats(formats),
+            calibration=calibration,
+            data=data,
+            weights=weights,
+            out=out,
+            seed=seed,
+            reporter=reporter,
+        )
+    if as_json:
+        click.echo(json.dumps(show.conversion_json(conversion), indent=2))
+    else:
+        show.conversion(conversion)
+
+
+@cli.command()
+@bundle_options
+@click.option(
+    "--source", help="Camera, file, folder, stream or synthetic:WxH@FPS.  [default: the profile's camera]"
+)
+@click.option(
+    "--top", "top_k", default=3, show_default=True, type=click.IntRange(min=1), help="Classes a frame."
+)
+@click.option("--frames", type=click.IntRange(min=1), help="Stop after this many frames.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line and a frame.")
+def run(
+    bundle: str | None,
+    device: str,
+    format: str | None,
+    precision: str | None,
+    threads: int | None,
+    source: str | None,
+    top_k: int,
+    frames: int | None,
+    as_json: bool,
+) -> None:
+    """Classify what a camera sees, until Ctrl-C or the end of the file."""
+    from edgecv import api, show
+
+    wanted = _format(format), _precision(precision)
+    with api.open_run(bundle, source, device, *wanted, threads, top_k, frames) as session:
+        for note in session.notes:
+            click.echo(f"note: {note}", err=True)
+        show.run(session, as_json)
+
+
+@cli.command()
+@bundle_options
+@click.option("--data", type=click.Path(), help="Labelled pictures: adds accuracy to the report.")
+@click.option("--out", "-o", type=click.Path(), help="Report folder.  [default: ./edgecv-NAME-report]")
+def bench(
+    bundle: str | None,
+    device: str,
+    format: str | None,
+    precision: str | None,
+    threads: int | None,
+    data: str | None,
+    out: str | None,
+) -> None:
+    """Measure every artifact of BUNDLE on this machine and write a report."""
+    from edgecv import api, show
+
+    with show.progress() as reporter:
+        report, written, notes = api.bench(
+            bundle, device, _format(format), _precision(precision), threads, data, out, reporter
+        )
+    show.report(report, written, notes)
+
+
+@cli.command("eval")
+@bundle_options
+@click.option("--data", type=click.Path(), required=True, help="Labelled pictures (labels.csv or folders).")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def evaluate(
+    bundle: str | None,
+    device: str,
+    format: str | None,
+    precision: str | None,
+    threads: int | None,
+    data: str,
+    as_json: bool,
+) -> None:
+    """Measure top-1, top-5 and agreement with float on labelled pictures."""
+    from edgecv import api, show
+
+    with show.progress() as reporter:
+        rows = api.evaluate(bundle, data, device, _format(format), _precision(precision), threads, reporter)
+    show.accuracies(rows, as_json)
+
+
+@cli.command()
+@bundle_options
+def verify(
+    bundle: str | None, device: str, format: str | None, precision: str | None, threads: int | None
+) -> None:
+    """Check BUNDLE's hashes and replay its golden samples in every engine here."""
+    from edgecv import api, show
+
+    rows = api.verify(bundle, device, _format(format), _precision(precision), threads)
+    show.replayed(rows)
+    if not any(row.passed for row in rows) or any(row.passed is False for row in rows):
+        raise SystemExit(1)
+
+
+@cli.command()
+@click.argument("report", type=click.Path())
+@click.option("--out", "-o", type=click.Path(), help="Folder to write.  [default: beside the JSON]")
+def report(report: str, out: str | None) -> None:
+    """Render a bench's report.json, perhaps from another board, as Markdown and HTML."""
+    from edgecv import api, show
+
+    loaded, written, notes = api.render(report, out)
+    show.report(loaded, written, notes)
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def devices(context: click.Context) -> None:
+    """List device profiles; show one; detect this machine."""
+    if context.invoked_subcommand is None:
+        from edgecv import show
+
+        show.device_list()
+
+
+@devices.command("show")
+@click.argument("name")
+def devices_show(name: str) -> None:
+    """Print the profile NAME with the source of every fact."""
+    from edgecv import show
+
+    show.device(name)
+
+
+@devices.command("detect")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def devices_detect(as_json: bool) -> None:
+    """Say what this machine is and which profile it runs with."""
+    from edgecv import show
+
+    show.detected(as_json)
+
+
+def _formats(text: str | None) -> tuple[Format, ...]:
+    from edgecv.spec import Format
+
+    if text is None:
+        return tuple(Format)
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in FORMATS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param_hint="--to")
+    return tuple(dict.fromkeys(Format(name) for name in names))
+
+
+def _format(name: str | None) -> Format | None:
+    from edgecv.spec import Format
+
+    return Format(name) if name else None
+
+
+def _precision(name: str | None) -> Precision | None:
+    from edgecv.spec import Precision
+
+    return Precision(name) if name else None
+
+
+def main() -> None:
+    """Entry point: 0 when done, 2 for a wrong call, 1 for a failure, 130 when interrupted early."""
+    debug = "--debug" in sys.argv[1:] or bool(os.environ.get("EDGECV_DEBUG"))
+    try:
+        status = cli.main(standalone_mode=False, prog_name="edgecv")
+    except EdgecvError as error:
+        status = _failed(error, error.exit_code, debug)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("edgecv: interrupted", err=True)
+        status = 130
+    except BrokenPipeError:  # `edgecv run --json | head -1`
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 0
+    except (OSError, MemoryError) as error:
+        status = _failed(error, 1, debug)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _failed(error: Exception, status: int, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    click.echo(f"edgecv: error: {error}", err=True)
+    return status
+
+
+if __name__ == "__main__":
+    main()

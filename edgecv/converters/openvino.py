@@ -1,0 +1,79 @@
+"""OpenVINO IR: the float model from ONNX, and static int8 through nncf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgecv.converters.graph import IMAGE, normalise
+from edgecv.quiet import quiet
+from edgecv.spec import Preprocess
+
+if TYPE_CHECKING:
+    import onnx
+    from numpy.typing import NDArray
+
+
+def read(model: onnx.ModelProto) -> Any:
+    """The openvino.Model of an ONNX graph."""
+    import openvino
+
+    return openvino.Core().read_model(model.SerializeToString())
+
+
+def save(model: Any, path: Path) -> None:
+    """Write path (.xml) and its .bin beside it, weights in full precision."""
+    import openvino
+
+    openvino.save_model(model, str(path), compress_to_fp16=False)
+
+
+def quantise(
+    model: onnx.ModelProto,
+    rule: Preprocess,
+    images: NDArray[np.uint8],
+    overflow_fix: str,
+    advance: Callable[[int], None],
+) -> Any:
+    """The int8 openvino.Model of a canonical float graph.
+
+    images: [N, H, W, 3] uint8 calibration pictures. overflow_fix: nncf's `enable` (7-bit weights
+    everywhere), `first_layer_only` or `disable`: what an x86 without VNNI needs against saturation.
+    """
+    import nncf
+
+    nncf.set_log_level(40)
+
+    def sample(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        advance(1)
+        return normalise(image[None], rule)
+
+    with quiet():
+        quantised = nncf.quantize(
+            read(model),
+            nncf.Dataset(images, sample),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(images),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix(overflow_fix)
+            ),
+        )
+    return _with_uint8_input(quantised, rule)
+
+
+def _with_uint8_input(model: Any, rule: Preprocess) -> Any:
+    """The image in front; the plugin folds mean and scale into the first quantisation."""
+    import openvino
+    from openvino.preprocess import PrePostProcessor
+
+    processor = PrePostProcessor(model)
+    processor.input().tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    processor.input().model().set_layout(openvino.Layout("NCHW"))
+    steps = processor.input().preprocess().convert_element_type(openvino.Type.f32)
+    steps.mean(list(rule.mean)).scale(list(rule.std))
+    built = processor.build()
+    built.input().get_tensor().set_names({IMAGE})
+    return built

@@ -1,0 +1,97 @@
+"""Network cameras: MJPEG or any other video over HTTP, and RTSP."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from edgecv.errors import SourceError
+from edgecv.runtime.sources.live import Live
+from edgecv.runtime.sources.video import FFMPEG_TRIES, open_capture, shots
+
+if TYPE_CHECKING:
+    import cv2
+
+TIMEOUT_MS = 10_000
+PORTS = {"http": 80, "https": 443, "rtsp": 554}
+
+# TCP, because a lost packet smears H.264 until the next key frame; the rest is no queue before the decoder.
+# Without fpsprobesize, some 20 frames are spent on guessing a rate nobody asks for.
+RTSP_OPTIONS = (
+    "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay|max_delay;0|reorder_queue_size;0|fpsprobesize;0"
+)
+OPTIONS_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+
+_environment = threading.Lock()
+
+
+def open_stream(uri: str, timeout_ms: int = TIMEOUT_MS) -> Live:
+    """The newest frame of a stream; `timeout_ms` bounds the opening and, later, the wait for a frame.
+
+    Raises SourceError, with the password masked, when it cannot be opened.
+    """
+    where = masked_uri(uri)
+    started_s = time.monotonic()
+    options = RTSP_OPTIONS if uri.lower().startswith("rtsp:") else None
+    with ffmpeg_options(options):
+        capture = _open(uri, timeout_ms)
+    if capture is None:
+        late = time.monotonic() - started_s >= 0.9 * timeout_ms / 1000
+        why = f"no video within {timeout_ms / 1000:g} s" if late else _why_not(uri)
+        raise SourceError(f"cannot open {where}: {why}; check the address, user and password in a player")
+    return Live(shots(capture, where, tries=FFMPEG_TRIES), where)
+
+
+def masked_uri(uri: str) -> str:
+    """The same address, fit to be shown: passwords and keys are `***`."""
+    uri = re.sub(r"(?i)([?&;][^=&]*(?:pass|pwd|token|key|secret)[^=&]*=)[^&#]*", r"\1***", uri)
+    masked, found = re.subn(r"^([\w+.-]+://[^/?#@:]*):[^/?#]*@", r"\1:***@", uri)
+    # A password with a slash in it ends the host too early: unless a port follows, it is one.
+    return masked if found else re.sub(r"^([\w+.-]+://[^/?#@:\[]*):(?!\d*(?:[/?#]|$)).*@", r"\1:***@", uri)
+
+
+@contextlib.contextmanager
+def ffmpeg_options(options: str | None) -> Iterator[None]:
+    """Hand options to FFmpeg, for which OpenCV has no way but the environment; the user's own come first."""
+    with _environment:
+        if options is None or OPTIONS_VARIABLE in os.environ:
+            yield
+            return
+        os.environ[OPTIONS_VARIABLE] = options
+        try:
+            yield
+        finally:
+            del os.environ[OPTIONS_VARIABLE]
+
+
+def _open(uri: str, timeout_ms: int) -> cv2.VideoCapture | None:
+    import cv2
+
+    parameters = {
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: timeout_ms,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: timeout_ms,
+        cv2.CAP_PROP_N_THREADS: 1,  # frame threading holds back a frame a thread, and takes the model's cores
+    }
+    return open_capture(uri, cv2.CAP_FFMPEG, [number for pair in parameters.items() for number in pair])
+
+
+def _why_not(uri: str) -> str:
+    """FFmpeg's reason does not reach us, so ask the host for the commonest ones."""
+    try:
+        parts = urlsplit(uri)
+        if not parts.hostname:
+            return "the address has no host"
+        port = parts.port or PORTS[parts.scheme.lower()]
+        socket.create_connection((parts.hostname, port), timeout=2).close()
+    except ValueError:  # whose words may quote a piece of the password
+        return "that is not a valid address"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return "the host answers, but not with a video"
