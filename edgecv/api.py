@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from edgecv.converters.build import Infer
     from edgecv.converters.convert import Conversion, Reporter
     from edgecv.devices import Selected
+    from edgecv.reports.render import Written
+    from edgecv.reports.schema import Accuracy, Report
     from edgecv.runtime.pipeline import Result, Run
+    from edgecv.runtime.replay import Replayed
 
 PathLike = str | Path
 
@@ -112,7 +116,7 @@ def open_run(
     top_k: int = 5,
     frames: int | None = None,
 ) -> Iterator[Session]:
-    """Everything `edgecv run` needs, opened in the order that fails fastest, and closed at the end."""
+    """Everything `edgecv run` needs, opened and at the end closed."""
     from edgecv.runtime.choice import choose
     from edgecv.runtime.pipeline import Classifier, Run
     from edgecv.runtime.sources import masked_uri, open_source
@@ -121,16 +125,77 @@ def open_run(
     opened = open_bundle(bundle)
     artifact, note = choose(opened, selected, format, precision)
     uri = source if source is not None else selected.profile.camera.source
-    with open_source(uri) as frames_in, Classifier.open(opened, artifact, selected, top_k) as classifier:
+    # The engine first: a live source would drop frames, and count them, while a model loads.
+    with Classifier.open(opened, artifact, selected, top_k) as classifier, open_source(uri) as frames_in:
+
+        def stop() -> None:
+            # On a thread of its own: a signal handler may hold the lock that close() waits for.
+            threading.Thread(target=frames_in.close, daemon=True).start()
+
         notes = tuple(text for text in (selected.note, note) if text)
-        yield Session(
-            Run(classifier, frames_in, frames),
-            selected,
-            artifact,
-            classifier.engine.name,
-            masked_uri(uri),
-            notes,
-        )
+        run = Run(classifier, frames_in, frames)
+        yield Session(run, selected, artifact, classifier.engine.name, masked_uri(uri), notes, stop)
+
+
+def bench(
+    bundle: PathLike | None = None,
+    device: str = "auto",
+    format: Format | None = None,
+    precision: Precision | None = None,
+    threads: int | None = None,
+    data: PathLike | None = None,
+    out: PathLike | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> tuple[Report, Written]:
+    """Measure a bundle's artifacts on this machine and write the reports (default: ./edgecv-NAME-report)."""
+    from edgecv.reports.bench import bench as measure
+    from edgecv.reports.render import write_reports
+
+    selected, opened = select_device(device, threads), open_bundle(bundle)
+    artifacts = opened.select(format, precision)
+    report = measure(opened, artifacts, selected, data=Path(data) if data else None, progress=progress)
+    return report, write_reports(report, Path(out or f"edgecv-{opened.manifest.name}-report"))
+
+
+def render(report: PathLike, out: PathLike | None = None) -> tuple[Report, Written]:
+    """Write the reports of a report.json, perhaps from another board (default: beside it)."""
+    from edgecv.reports.render import load_report, write_reports
+
+    path = Path(report)
+    loaded = load_report(path)
+    return loaded, write_reports(loaded, Path(out) if out else path.parent)
+
+
+def evaluate(
+    bundle: PathLike | None,
+    data: PathLike,
+    device: str = "auto",
+    format: Format | None = None,
+    precision: Precision | None = None,
+    threads: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> tuple[Accuracy, ...]:
+    """Top-1, top-5 and agreement with float of a bundle's artifacts on labelled pictures."""
+    from edgecv.reports.accuracy import evaluate as score
+
+    selected, opened = select_device(device, threads), open_bundle(bundle)
+    return score(opened, opened.select(format, precision), Path(data), selected, progress)
+
+
+def verify(
+    bundle: PathLike | None = None,
+    device: str = "auto",
+    format: Format | None = None,
+    precision: Precision | None = None,
+    threads: int | None = None,
+) -> tuple[Replayed, ...]:
+    """Check a bundle's hashes, and replay its golden samples in every engine that is here."""
+    from edgecv.runtime.pipeline import engine_options
+    from edgecv.runtime.replay import replay
+
+    opened = open_bundle(bundle)
+    options = engine_options(select_device(device, threads))
+    return replay(opened, opened.select(format, precision), options)
 
 
 def select_device(name: str = "auto", threads: int | None = None) -> Selected:

@@ -146,11 +146,11 @@ def bench(
     """Measure every artifact of BUNDLE on this machine and write a report."""
     from edgecv import api, show
 
-    with show.progress() as reporter:
-        report, written, notes = api.bench(
-            bundle, device, _format(format), _precision(precision), threads, data, out, reporter
+    with show.progress() as shown:
+        result, written = api.bench(
+            bundle, device, _format(format), _precision(precision), threads, data, out, shown.share
         )
-    show.report(report, written, notes)
+    show.report(result, written)
 
 
 @cli.command("eval")
@@ -169,8 +169,10 @@ def evaluate(
     """Measure top-1, top-5 and agreement with float on labelled pictures."""
     from edgecv import api, show
 
-    with show.progress() as reporter:
-        rows = api.evaluate(bundle, data, device, _format(format), _precision(precision), threads, reporter)
+    with show.progress() as shown:
+        rows = api.evaluate(
+            bundle, data, device, _format(format), _precision(precision), threads, shown.share
+        )
     show.accuracies(rows, as_json)
 
 
@@ -195,8 +197,8 @@ def report(report: str, out: str | None) -> None:
     """Render a bench's report.json, perhaps from another board, as Markdown and HTML."""
     from edgecv import api, show
 
-    loaded, written, notes = api.render(report, out)
-    show.report(loaded, written, notes)
+    loaded, written = api.render(report, out)
+    show.report(loaded, written)
 
 
 @cli.group(invoke_without_command=True)

@@ -1,4 +1,4 @@
-"""What a person or a pipe sees: tables, one progress bar, JSON lines. Results to stdout, the rest to stderr."""
+"""What a person or a pipe sees: tables, progress, JSON lines. Results to stdout, the rest to stderr."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
     from rich.table import Table
 
     from edgecv.api import Session
     from edgecv.converters.convert import Conversion
     from edgecv.devices import Detected
-    from edgecv.reports.accuracy import Accuracy
-    from edgecv.reports.schema import Report
+    from edgecv.reports.render import Written
+    from edgecv.reports.schema import Accuracy, Report
     from edgecv.runtime.pipeline import Result, Summary
     from edgecv.runtime.replay import Replayed
 
@@ -30,10 +29,17 @@ REDRAW_S = 0.1  # of the live line
 
 
 class _Stages:
-    """A progress bar a stage, for stages that are long enough to be seen."""
+    """A progress bar for each stage, or one for the whole of a job that tells its share done."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
+        self._whole: TaskID | None = None
+
+    def share(self, what: str, done: float) -> None:
+        """Show `what` is being done and the share of everything that is done, 0 to 1."""
+        if self._whole is None:
+            self._whole = self._bars.add_task(what, total=100)
+        self._bars.update(self._whole, description=what, completed=int(100 * done))
 
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
@@ -181,13 +187,13 @@ def _summary(summary: Summary) -> str:
     return text
 
 
-def report(result: Report, written: Sequence[Path], notes: Sequence[str]) -> None:
+def report(result: Report, written: Written) -> None:
     from edgecv.reports.table import terminal_table
 
     console = _console()
     console.print(terminal_table(result))
-    _notes(notes)
-    for path in written:
+    _notes([written.note] if written.note else [])
+    for path in written.paths:
         console.print(f"Wrote {path}", soft_wrap=True)
 
 

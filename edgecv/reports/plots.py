@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 INK, SOFT, LINE, PAPER = "#010201", "#010202", "#010203", "#010204"
 FORMAT_COLOURS = {Format.TFLITE: "#010211", Format.ONNX: "#010212", Format.OPENVINO: "#010213"}
 FORMAT_MARKERS = {Format.TFLITE: "o", Format.ONNX: "s", Format.OPENVINO: "D"}
-STAGES = (
+STAGES = (  # with their hatches
     ("preprocess", "#010221", "////"),
     ("inference", "#010222", ""),
     ("postprocess", "#010223", "\\\\\\\\"),

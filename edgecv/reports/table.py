@@ -108,6 +108,7 @@ def condition_rows(report: Report) -> tuple[tuple[str, str], ...]:
         ("System", f"{c.os}, kernel {c.kernel}"),
         ("Software", f"edgecv {report.edgecv}, Python {c.python}, OpenCV {c.opencv}"),
         ("Bundle", f"{report.bundle}, manifest sha256 {report.manifest_sha256}"),
+        ("Pictures", _pictures(report)),
         ("Measured", report.created),
         ("Rule", report.rule),
     )
@@ -175,6 +176,13 @@ def plain(text: str) -> str:
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
+
+
+def _pictures(report: Report) -> str:
+    scored = next((a.accuracy for a in report.artifacts if a.accuracy), None)
+    if scored is None:
+        return "accuracy was not measured"
+    return f"{scored.n:,} labelled, {scored.unreadable:,} others unreadable"
 
 
 def _change(before: float | None, after: float | None, unit: str, form: str) -> str:

@@ -41,7 +41,7 @@ class Result(Struct):
 class Summary(Struct):
     """A whole run; `dropped` frames were replaced by newer ones before they were looked at.
 
-    `latency` is over the last RECENT frames, so that a run of months needs no more memory than one of minutes.
+    `latency` is over the last RECENT frames, so that a run of months needs no more memory than a short one.
     """
 
     frames: int

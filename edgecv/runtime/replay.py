@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgecv.bundle import Artifact, Bundle, Golden
@@ -22,14 +24,14 @@ class Replayed(Struct):
     message: str
 
 
-def replay(bundle: Bundle, options: Options) -> tuple[Replayed, ...]:
-    """Run every artifact on the golden inputs and hold its logits against the float model's.
+def replay(bundle: Bundle, artifacts: Sequence[Artifact], options: Options) -> tuple[Replayed, ...]:
+    """Run each artifact on the golden inputs and hold its logits against the float model's.
 
     Float artifacts must agree within FLOAT_TOLERANCE; int8 ones must not be noisier than when they were
     converted by more than INT8_MARGIN_DB, which is what a saturating CPU or a broken kernel does.
     """
     golden = bundle.golden()
-    return tuple(_replay(bundle, artifact, golden, options) for artifact in bundle.manifest.artifacts)
+    return tuple(_replay(bundle, artifact, golden, options) for artifact in artifacts)
 
 
 def _replay(bundle: Bundle, artifact: Artifact, golden: Golden, options: Options) -> Replayed:

@@ -1,4 +1,4 @@
-"""An engine without a model: for tests, demos of the pipeline, and as the shortest example of the protocol."""
+"""An engine without a model: for tests, and as the shortest example of the protocol."""
 
 from __future__ import annotations
 
