@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib.metadata
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,11 @@ import numpy as np
 
 from edgecv.errors import DataError
 from edgecv.image import Preprocessor
+from edgecv.photos import SUFFIXES, list_images, quieten_opencv, read_image
 from edgecv.spec import Preprocess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"})
 
 # Photographs (not textures, diagrams or scans) inside the wheels that `edgecv[convert]` brings.
 _SAMPLE_PHOTOS = {
@@ -55,49 +52,6 @@ class Labelled:
     labels: tuple[int, ...]
 
 
-def natural_key(path: Path) -> list[tuple[int, int | str]]:
-    """Sort key that puts `frame2` before `frame10`."""
-    parts = re.split(r"([0-9]+)", path.name)
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Image files below `folder`, folder by folder, in natural order."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    return sorted(found, key=lambda path: (path.parent, natural_key(path)))
-
-
-def read_image(path: Path) -> NDArray[np.uint8] | None:
-    """[H, W, 3] uint8 BGR with the EXIF orientation applied, or None when it cannot be decoded."""
-    import cv2
-
-    try:
-        encoded = np.fromfile(path, np.uint8)
-    except OSError:
-        return None
-    if encoded.size == 0:
-        return None
-    with quiet_opencv():
-        try:
-            return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-        except cv2.error:
-            return None
-
-
-class quiet_opencv:  # noqa: N801  a context manager that reads as a verb phrase
-    """Silence OpenCV's own log lines inside the block: our error line is the one a user should see."""
-
-    def __enter__(self) -> None:
-        import cv2
-
-        self._level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-    def __exit__(self, *_: object) -> None:
-        import cv2
-
-        cv2.utils.logging.setLogLevel(self._level)
-
-
 def load_pictures(where: Path, rule: Preprocess, count: int, seed: int = 0) -> Pictures:
     """Up to `count` preprocessed pictures from a folder (drawn with `seed`) or a video (spread over it).
 
@@ -106,12 +60,12 @@ def load_pictures(where: Path, rule: Preprocess, count: int, seed: int = 0) -> P
     if where.is_dir():
         paths = list_images(where)
         if not paths:
-            raise DataError(f"{where}: no image files ({', '.join(sorted(IMAGE_SUFFIXES))})")
+            raise DataError(f"{where}: no image files ({' '.join(SUFFIXES)})")
         order = np.random.default_rng(seed).permutation(len(paths))
         return read_pictures([paths[i] for i in order], rule, str(where), count)[0]
     if not where.exists():
         raise DataError(f"{where}: no such folder or video")
-    if where.suffix.lower() in IMAGE_SUFFIXES:
+    if where.suffix.lower() in SUFFIXES:
         return read_pictures([where], rule, str(where))[0]
     frames = list(_spread(where, count))
     return Pictures(_prepare(frames, rule), f"{len(frames)} frames of {where.name}")
@@ -223,29 +177,32 @@ def _prepare(frames: Sequence[NDArray[np.uint8]], rule: Preprocess) -> NDArray[n
 
 
 def _spread(video: Path, count: int) -> Iterator[NDArray[np.uint8]]:
-    """`count` frames spread evenly over a video, fewer when it is shorter; decoded in order, no seeking."""
+    """`count` frames spread evenly over a video, fewer when it is shorter; decoded in order, no seeking.
+
+    A first pass only counts: what a container says of its length is often wrong.
+    """
     import cv2
 
-    with quiet_opencv():
-        capture = cv2.VideoCapture(str(video))
-        try:
-            total = 0
-            while capture.grab():
-                total += 1
-            if not total:
-                raise DataError(f"{video}: not a video, or it has no frames")
-            wanted = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
-            capture.release()
-            capture = cv2.VideoCapture(str(video))
-            for index in range(total):
-                if not capture.grab():
-                    return
-                if index in wanted:
-                    ok, frame = capture.retrieve()
-                    if ok:
-                        yield frame
-        finally:
-            capture.release()
+    quieten_opencv()
+    capture = cv2.VideoCapture(str(video))
+    total = 0
+    while capture.grab():
+        total += 1
+    capture.release()
+    if not total:
+        raise DataError(f"{video}: not a video, or it has no frames")
+    wanted = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
+    capture = cv2.VideoCapture(str(video))
+    try:
+        for index in range(total):
+            if not capture.grab():
+                return
+            if index in wanted:
+                ok, frame = capture.retrieve()
+                if ok:
+                    yield frame
+    finally:
+        capture.release()
 
 
 def _package_files(wanted: dict[str, tuple[str, ...]], what: str) -> list[Path]:

@@ -57,7 +57,7 @@ def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.Mo
 
     (x - mean) / std, with channel constants, becomes (x - m) / s with one integer m and one s: the first
     convolution takes w' = w * s / std and b' = b + sum(w * (m - mean) / std). Equal wherever the kernel
-    lies inside the picture; in the border the padding stands for m instead of mean, a fraction of a level.
+    lies inside the picture; in the border the padding stands for m instead of each channel's own mean.
     """
     import onnx
     from onnx import numpy_helper

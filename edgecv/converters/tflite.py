@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 NHWC = (0, 2, 3, 1)  # TFLite axis i holds ONNX axis NHWC[i]
+OLDEST_OPSET = 13  # before it Clip, Softmax, Squeeze and others kept their arguments elsewhere
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,11 @@ def emit(model: onnx.ModelProto) -> bytes:
     """
     from edgecv.converters.tflite_ops import OPERATORS
 
+    opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset < OLDEST_OPSET:
+        raise ConversionError(
+            f"the graph is of opset {opset}; export it with opset {OLDEST_OPSET} or a later one"
+        )
     emitter = Emitter(model)
     for info in emitter.graph.input:
         if info.name not in emitter.constants:

@@ -172,6 +172,8 @@ def _pool(builtin: str) -> Translate:
     def translate(e: Emitter, node: onnx.NodeProto, a: Attributes) -> str | None:
         if a.get("ceil_mode", 0) or any(d != 1 for d in a.get("dilations", [1, 1])) or len(node.output) > 1:
             raise _refuse(node, "ceil_mode, dilation or indices")
+        if len(a["kernel_shape"]) != 2:
+            raise _refuse(node, "only 2-D pooling")
         average = builtin == "AVERAGE_POOL_2D"
         if average and any(a.get("pads", [0])) and a.get("count_include_pad", 0) == 0:
             kernel, size = a["kernel_shape"], e.shape(node.input[0])[2:]
@@ -211,7 +213,7 @@ def _mean(e: Emitter, node: onnx.NodeProto, axes: list[int], keep: bool) -> None
 
 
 def _global_average_pool(e: Emitter, node: onnx.NodeProto, _: Attributes) -> None:
-    _mean(e, node, [2, 3], keep=True)
+    _mean(e, node, list(range(2, len(e.shape(node.input[0])))), keep=True)
 
 
 def _reduce_mean(e: Emitter, node: onnx.NodeProto, a: Attributes) -> None:
@@ -294,15 +296,14 @@ def _transpose(e: Emitter, node: onnx.NodeProto, a: Attributes) -> None:
     e.values[node.output[0]] = type(source)(source.index, shape, order, source.dtype)
 
 
-def _concat(e: Emitter, node: onnx.NodeProto, a: Attributes) -> str | None:
+def _concat(e: Emitter, node: onnx.NodeProto, a: Attributes) -> None:
     rank = len(e.shape(node.output[0]))
     order = NHWC if rank == 4 else tuple(range(rank))
     sources = [e.read(name, order) for name in node.input]
     options = e.schema.ConcatenationOptionsT()
-    options.axis = order.index(a["axis"] % rank)
-    name, swallowed = _fuse(e, node, options)
-    e.operator("CONCATENATION", [s.index for s in sources], [e.output(name, order)], options=options)
-    return swallowed
+    options.axis = order.index(a["axis"] % rank)  # no activation: LiteRT ignores one that is fused here
+    output = e.output(node.output[0], order)
+    e.operator("CONCATENATION", [s.index for s in sources], [output], options=options)
 
 
 def _cast(e: Emitter, node: onnx.NodeProto, _: Attributes) -> None:
@@ -327,8 +328,10 @@ def _gemm(e: Emitter, node: onnx.NodeProto, a: Attributes) -> str | None:
     weight = e.constants[node.input[1]]
     weight = weight if node.op_type == "Gemm" and a.get("transB", 0) else weight.T  # [out, in]
     bias_name = node.input[2] if len(node.input) > 2 else ""
-    bias = e.constants[bias_name].reshape(-1) if bias_name else np.zeros(1, np.float32)
-    bias = np.broadcast_to(bias, weight.shape[:1])
+    bias = e.constants.get(bias_name) if bias_name else np.zeros(1, np.float32)
+    if bias is None or bias.shape not in ((), (1,), weight.shape[:1], (1, 1), (1, len(weight))):
+        raise _refuse(node, "only a constant bias, the same for every row")
+    bias = np.broadcast_to(bias.reshape(-1), weight.shape[:1])
     source = e.read(node.input[0], (0, 1))
     options = e.schema.FullyConnectedOptionsT()
     name, swallowed = _fuse(e, node, options)

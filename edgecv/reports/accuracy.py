@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.bundle import Artifact, Bundle
-from edgecv.data import load_labelled, read_image
+from edgecv.data import load_labelled
 from edgecv.errors import DataError, EngineError
 from edgecv.image import Preprocessor
+from edgecv.photos import read_image
 from edgecv.reports.schema import Accuracy
 from edgecv.runtime.engines import Engine, Options, installed, open_engine
 from edgecv.spec import Kind, Precision

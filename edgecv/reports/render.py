@@ -20,7 +20,9 @@ from edgecv.reports.table import (
     condition_rows,
     headlines,
     name,
+    notes,
     plain,
+    title,
 )
 
 JSON, MARKDOWN, HTML = "report.json", "report.md", "report.html"
@@ -105,10 +107,11 @@ def render_html(report: Report) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["plain"] = plain
     return environment.get_template(TEMPLATE).render(
         report=report,
-        title=plain(report.bundle),
-        device=plain(report.conditions.model),
+        title=title(report),
+        notes=notes(report),
         headlines=headlines(report),
         columns=_beside_name(report),
         groups=_groups(report),
@@ -120,8 +123,9 @@ def render_html(report: Report) -> str:
 
 def render_markdown(report: Report) -> str:
     shown = columns(report)
-    lines = [f"# {_md(report.bundle)} on {_md(report.conditions.model)}", ""]
+    lines = [f"# {_md(title(report))}", ""]
     lines += [f"- **{h.what}:** {_md(h.who)}, {h.value} ({h.detail})" for h in headlines(report)]
+    lines += [f"- **Note:** {_md(note)}" for note in notes(report)]
     lines += ["", "| " + " | ".join(_md(f"{c.group} {c.heading}".strip()) for c in shown) + " |"]
     lines += ["|" + "|".join("---" if c.words else "---:" for c in shown) + "|"]
     for artifact in report.artifacts:
@@ -131,7 +135,7 @@ def render_markdown(report: Report) -> str:
             cells = [artifact.format.value, artifact.precision.value, "skipped"] + [NONE] * (len(shown) - 3)
         lines += ["| " + " | ".join(cells) + " |"]
     skipped = [a for a in report.artifacts if a.skipped]
-    lines += ["", *(f"- {name(a)} skipped: {_md(plain(a.skipped))}" for a in skipped if a.skipped)]
+    lines += ["", *(f"- {name(a)} skipped: {_md(a.skipped)}" for a in skipped if a.skipped)]
     lines += ["", "## Conditions", "", "| | |", "|---|---|"]
     lines += [f"| {what} | {_md(value)} |" for what, value in condition_rows(report)]
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
@@ -160,7 +164,7 @@ def _groups(report: Report) -> list[tuple[str, int]]:
 
 def _md(text: str) -> str:
     """Plain text in Markdown: neither a table's bar, nor HTML, nor emphasis or links of its own."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;")
+    text = plain(text).replace("&", "&amp;").replace("<", "&lt;")
     for character in "\\|`*_[]":
         text = text.replace(character, "\\" + character)
     return " ".join(text.split())

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 NONE = "\N{EN DASH}"
+BUSY = 0.5  # load per core above which a measurement shares the machine with something
 
 
 class Column(NamedTuple):
@@ -91,6 +92,24 @@ def headlines(report: Report) -> tuple[Headline, ...]:
     return tuple(found)
 
 
+def title(report: Report) -> str:
+    """The bundle and the machine, by the profile's name where the machine does not know its own."""
+    c = report.conditions
+    return plain(f"{report.bundle} on {c.device if c.model == 'unknown' else c.model}")
+
+
+def notes(report: Report) -> tuple[str, ...]:
+    """What a reader has to know before believing the numbers."""
+    c = report.conditions
+    found = [plain(c.note)] if c.note else []
+    if c.before.load_1min is not None and c.before.load_1min > BUSY * (c.cores or 1):
+        found.append(
+            f"The machine was busy before the run (load {c.before.load_1min:.2f} on "
+            f"{optional(c.cores, str, 'unknown')} cores): expect better numbers when it is idle."
+        )
+    return tuple(found)
+
+
 def condition_rows(report: Report) -> tuple[tuple[str, str], ...]:
     c = report.conditions
     pairs = (
@@ -116,7 +135,7 @@ def condition_rows(report: Report) -> tuple[tuple[str, str], ...]:
 
 
 def terminal_table(report: Report) -> Table:
-    """The columns that a terminal has room for, for `rich.print`; below it, what was skipped and why."""
+    """The columns that a terminal has room for, for `rich.print`; below it, the skipped and the notes."""
     shown = [column for column in columns(report) if column.narrow]
     table = _table([("artifact", True), *((column.narrow, column.words) for column in shown)])
     for artifact in report.artifacts:
@@ -125,9 +144,10 @@ def terminal_table(report: Report) -> Table:
             table.add_row(name(artifact), *_texts(cells))
         else:
             table.add_row(name(artifact), "skipped", style="dim")
-    skipped = [f"{name(a)} skipped: {plain(a.skipped)}" for a in report.artifacts if a.skipped]
-    if skipped:
-        table.caption = _texts(["\n".join(skipped)])[0]
+    below = [f"{name(a)} skipped: {plain(a.skipped)}" for a in report.artifacts if a.skipped]
+    below += notes(report)
+    if below:
+        table.caption = _texts(["\n".join(below)])[0]
         table.caption_justify = "left"
     return table
 

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from edgecv import data
 from edgecv.errors import DataError, SourceError, UsageError
+from edgecv.photos import decode, natural_order
 from edgecv.runtime.sources import Counts, open_source
 from edgecv.runtime.sources import camera as camera_module
 from edgecv.runtime.sources.camera import open_camera
-from edgecv.runtime.sources.images import decode, natural_order
 from edgecv.runtime.sources.synthetic import Synthetic
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

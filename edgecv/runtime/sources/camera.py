@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from edgecv.errors import SourceError
-from edgecv.runtime.sources.images import natural_order
+from edgecv.photos import natural_order
 from edgecv.runtime.sources.live import Live
 from edgecv.runtime.sources.video import open_capture, shots
 

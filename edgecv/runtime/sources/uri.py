@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 from edgecv.errors import SourceError, UsageError
+from edgecv.photos import SUFFIXES
 from edgecv.runtime.sources.base import Source
 from edgecv.runtime.sources.camera import DEV, open_camera
-from edgecv.runtime.sources.images import SUFFIXES, open_folder, open_images, open_pattern
+from edgecv.runtime.sources.images import open_folder, open_images, open_pattern
 from edgecv.runtime.sources.stream import PORTS, masked_uri, open_stream
 from edgecv.runtime.sources.synthetic import open_synthetic
 from edgecv.runtime.sources.video import open_video

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecv.errors import SourceError
+from edgecv.photos import quieten_opencv
 from edgecv.runtime.sources.base import Shot
 from edgecv.runtime.sources.replay import Replay
 
@@ -97,17 +98,3 @@ def _grab(capture: cv2.VideoCapture) -> tuple[float | None, np.ndarray | None]:
     except cv2.error:
         return captured_s, None
     return captured_s, bgr if whole and bgr is not None and bgr.size else None
-
-
-def quieten_opencv() -> None:
-    """Silence OpenCV's and FFmpeg's own words on stderr: the one-line error is ours.
-
-    Somebody who set OpenCV's variables wants to see them, and does.
-    """
-    import cv2
-
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read when FFmpeg is first used
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        # OpenCV 4 has it at the top, 5 under utils.
-        set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
-        set_level(0)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from reports_samples import write_bundle
+
+from edgecv.bundle import Bundle
+from edgecv.devices import Selected, select
+from edgecv.runtime import engines
+from edgecv.runtime.engines import Entry, register
+from edgecv.spec import Format
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """onnx fp32 and int8, tflite int8, openvino int8; ten classes."""
+    return write_bundle(tmp_path / "tiny")
+
+
+@pytest.fixture
+def selected() -> Selected:
+    return select()
+
+
+@pytest.fixture
+def use_engine() -> Iterator[Callable[..., None]]:
+    """Registers one of reports_engines for a format; without a class, the format has no engine at all."""
+    kept = list(engines.ENGINES)
+
+    def use(format: Format, engine: str | None) -> None:
+        if engine is None:
+            for entry in list(engines.ENGINES):
+                if entry.format is format:
+                    engines.ENGINES[engines.ENGINES.index(entry)] = entry._replace(needs="no_such_module")
+        else:
+            register(Entry("test-engine", format, "numpy", f"reports_engines:{engine}", "test"))
+
+    yield use
+    engines.ENGINES[:] = kept
