@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -266,10 +265,6 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("edgecv: interrupted", err=True)
         status = 130
-    except BrokenPipeError:  # `edgecv run --json | head -1`
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 0
     except (OSError, MemoryError) as error:
         status = _failed(error, 1, debug)
     sys.exit(status if isinstance(status, int) else 0)

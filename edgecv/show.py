@@ -160,6 +160,8 @@ def run(session: Session, as_json: bool) -> None:
                 click.echo(f"\r\x1b[K{_line(result)[: width - 1]}", nl=False)
             if stopped:
                 break
+    except BrokenPipeError:  # `edgecv run --json | head -1`: whoever read has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

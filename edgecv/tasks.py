@@ -1,4 +1,4 @@
-"""Model outputs -> answers."""
+"""Model outputs -> answers, and how near the outputs of two engines are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from edgecv.spec import Struct
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+FLOAT_TOLERANCE = 1e-3  # between a float artifact's logits and the float source's, absolute
 
 
 class Prediction(Struct):
@@ -45,3 +47,13 @@ def classify(logits: NDArray[np.float32], labels: Sequence[str], k: int) -> tupl
     return tuple(
         Prediction(index=int(i), label=labels[i], score=float(scores[i])) for i in top_indices(flat, k)
     )
+
+
+def sqnr_db(reference: NDArray[np.float32], other: NDArray[np.float32]) -> float | None:
+    """Signal to quantisation noise: 10 log10(sum(ref^2) / sum((ref - other)^2)) dB; None when equal.
+
+    A reference of nothing but zeros counts as a signal of 1e-12, so that the answer stays finite.
+    """
+    noise = np.square(reference.astype(np.float64) - other).sum()
+    signal = np.square(reference.astype(np.float64)).sum()
+    return float(10 * np.log10(max(signal, 1e-12) / noise)) if noise else None

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from edgecv.bundle import Artifact, describe_file
+from edgecv.bundle import Agreement, Artifact, describe_file
+from edgecv.converters.graph import integer_rule
 from edgecv.converters.recipes import FILE_SUFFIX, RECIPES, Advance, Recipe, Source
-from edgecv.converters.verify import FLOAT_TOLERANCE, agreement
+from edgecv.converters.verify import agreement
 from edgecv.data import Pictures
 from edgecv.errors import ConversionError
 from edgecv.spec import Format, Kind, Precision, Quant, TensorSpec
+from edgecv.tasks import FLOAT_TOLERANCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +67,7 @@ def best(
             recipe.build(source, path, advance)
         with stage(f"{kind} verifying", len(judged.pictures.images)) as advance:
             candidates.append((path, verified(kind, recipe, source, path, host, judged, advance)))
-    ranked = sorted(candidates, key=lambda c: -(c[1].verified.sqnr_db or np.inf))
+    ranked = sorted(candidates, key=lambda c: _noise_rank(c[1].verified))
     for path, _ in ranked[1:]:
         for file in _files_of(path):
             file.unlink()
@@ -89,7 +91,7 @@ def verified(
 ) -> Artifact:
     """Describe the file at `path` and run it in its own engine against the float reference."""
     int8 = kind.precision is Precision.INT8
-    mean, std = source.rule.mean[0], source.rule.std[0]
+    whole = integer_rule(source.rule)
     artifact = Artifact(
         format=kind.format,
         precision=kind.precision,
@@ -98,7 +100,7 @@ def verified(
             name="image",
             shape=(1, *source.rule.size_hw, 3),
             dtype="uint8",
-            quant=Quant(scale=1 / std, zero_point=round(mean)) if int8 else None,
+            quant=Quant(scale=1 / whole.std[0], zero_point=int(whole.mean[0])) if int8 else None,
         ),
         output=TensorSpec(name="logits", shape=(1, judged.reference.shape[1]), dtype="float32"),
         recipe=recipe.text,
@@ -119,6 +121,10 @@ def verified(
             f"{FLOAT_TOLERANCE:g}; nothing was written, please report this with the model"
         )
     return msgspec.structs.replace(artifact, verified=result)
+
+
+def _noise_rank(verified: Agreement) -> float:
+    return -np.inf if verified.sqnr_db is None else -verified.sqnr_db
 
 
 def _files_of(path: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from edgecv.errors import ConversionError
@@ -52,8 +53,14 @@ def with_nhwc_input(model: onnx.ModelProto, rule: Preprocess) -> onnx.ModelProto
     return _prepended(model, [transpose], [], onnx.TensorProto.FLOAT, rule)
 
 
+def integer_rule(rule: Preprocess) -> Preprocess:
+    """The nearest rule with one whole mean and one std for all channels, as an int8 input needs."""
+    mean = float(np.clip(np.round(np.mean(rule.mean)), 0, 255))
+    return msgspec.structs.replace(rule, mean=(mean,) * 3, std=(float(np.mean(rule.std)),) * 3)
+
+
 def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.ModelProto, Preprocess]:
-    """An equal graph whose normalisation is one scale and one whole zero point, as an int8 input needs.
+    """An equal graph whose normalisation is integer_rule's: one scale and one whole zero point.
 
     (x - mean) / std, with channel constants, becomes (x - m) / s with one integer m and one s: the first
     convolution takes w' = w * s / std and b' = b + sum(w * (m - mean) / std). Equal wherever the kernel
@@ -62,10 +69,11 @@ def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.Mo
     import onnx
     from onnx import numpy_helper
 
-    mean, std = np.float64(rule.mean), np.float64(rule.std)
-    m, s = float(np.clip(np.round(mean.mean()), 0, 255)), float(std.mean())
-    if (mean == m).all() and (std == s).all():
+    whole = integer_rule(rule)
+    if whole == rule:
         return model, rule
+    mean, std = np.float64(rule.mean), np.float64(rule.std)
+    m, s = whole.mean[0], whole.std[0]
     edited = onnx.ModelProto()
     edited.CopyFrom(model)
     constants = {constant.name: constant for constant in edited.graph.initializer}
@@ -81,17 +89,13 @@ def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.Mo
     weight = weight * (s / std)[None, :, None, None]
     for name, array in ((weight_name, weight), (bias_name, bias)):
         constants[name].CopyFrom(numpy_helper.from_array(array.astype(np.float32), name))
-    return edited, rule.__class__(**{**_fields(rule), "mean": (m,) * 3, "std": (s,) * 3})
+    return edited, whole
 
 
 def normalise(images: np.ndarray, rule: Preprocess) -> np.ndarray:
     """[N, H, W, 3] uint8 RGB -> [N, 3, H, W] float32, (x - mean) / std: what the canonical graph takes."""
     centred = (images.astype(np.float32) - np.float32(rule.mean)) / np.float32(rule.std)
     return np.ascontiguousarray(centred.transpose(0, 3, 1, 2))
-
-
-def _fields(rule: Preprocess) -> dict[str, object]:
-    return {name: getattr(rule, name) for name in rule.__struct_fields__}
 
 
 def _prepended(

@@ -22,7 +22,7 @@ def read_layers(path: Path) -> dict[str, list[NDArray]]:
             layers = _keras3(file["layers"]) if "layers" in file else _keras2(file.get("model_weights", file))
     except OSError as error:
         raise ModelError(f"{path}: not a readable HDF5 file: {_first_line(error)}") from error
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: damaged Keras weights: {_first_line(error)}") from error
     if not layers:
         raise ModelError(f"{path}: an HDF5 file without Keras layers")

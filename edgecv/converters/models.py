@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import http.client
 import importlib.metadata
 import os
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
@@ -68,22 +70,26 @@ class Download(NamedTuple):
         path = cache_dir() / "weights" / self.url.rsplit("/", 1)[1]
         if path.is_file():
             return _verified(path, self.sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=".download.", dir=path.parent)
         try:
-            with os.fdopen(descriptor, "wb") as out, urllib.request.urlopen(self.url, timeout=30) as response:
-                while block := response.read(1 << 20):
-                    out.write(block)
-            _verified(Path(temporary), self.sha256)
-            os.replace(temporary, path)
-        except (urllib.error.URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".download.", dir=path.parent) as folder:
+                received = Path(folder) / path.name
+                with received.open("wb") as out, urllib.request.urlopen(self.url, timeout=30) as response:
+                    shutil.copyfileobj(response, out, 1 << 20)
+                if sha256_file(received) != self.sha256:
+                    raise ModelError(
+                        f"what came from {self.url} is cut off or not the published file (its sha256 "
+                        "differs); nothing was kept: try again, or give --weights FILE"
+                    )
+                os.replace(received, path)
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it is the response, too
+            reason = " ".join(str(getattr(error, "reason", None) or error).split())
             raise ModelError(
                 f"cannot download the weights ({reason}); offline, put {path.name} from {self.url} "
                 f"at {path}, or give --weights FILE"
             ) from error
-        finally:
-            Path(temporary).unlink(missing_ok=True)
         return path
 
 

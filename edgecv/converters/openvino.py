@@ -25,10 +25,13 @@ def read(model: onnx.ModelProto) -> Any:
 
 
 def save(model: Any, path: Path) -> None:
-    """Write path (.xml) and its .bin beside it, weights in full precision."""
+    """Write path (.xml) and its .bin beside it, weights in full precision; OSError when the disk refuses."""
     import openvino
 
-    openvino.save_model(model, str(path), compress_to_fp16=False)
+    try:
+        openvino.save_model(model, str(path), compress_to_fp16=False)
+    except RuntimeError as error:  # "basic_ios::clear: iostream error" is all it says of a full disk
+        raise OSError(f"OpenVINO could not write {path.name} ({error}); is the disk full?") from error
 
 
 def quantise(
@@ -44,8 +47,6 @@ def quantise(
     everywhere), `first_layer_only` or `disable`: what an x86 without VNNI needs against saturation.
     """
     import nncf
-
-    nncf.set_log_level(40)
 
     def sample(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         advance(1)

@@ -8,7 +8,10 @@ state dict needs; anything else in the stream is refused by name.
 from __future__ import annotations
 
 import collections
+import io
+import math
 import pickle
+import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -27,6 +30,18 @@ _STORAGES = {
     "IntStorage": "<i4",
     "ByteStorage": "u1",
 }
+
+
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    struct.error,
+)
 
 
 class _StorageType(NamedTuple):
@@ -48,7 +63,9 @@ def _tensor(
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-class _Restricted(pickle.Unpickler):
+class _Restricted(pickle._Unpickler):
+    """The unpickler in Python, not the one in C, which allocates whatever a damaged memo index says."""
+
     def __init__(self, file: BinaryIO, storages: dict[str, tuple[np.dtype, int]]) -> None:
         super().__init__(file)
         self._storages = storages
@@ -76,13 +93,18 @@ def read_state_dict(path: Path) -> dict[str, NDArray]:
     Raises ModelError when the file is not such a state dict, is truncated, or holds code.
     """
     try:
-        with path.open("rb") as file:
-            return _read(file)
+        content = path.read_bytes()
+        if content.startswith(b"PK"):
+            raise ModelError(
+                f"{path}: PyTorch's zip format; save the state dict again with "
+                "torch.save(state, path, _use_new_zipfile_serialization=False)"
+            )
+        return _read(io.BytesIO(content))
     except OSError as error:
         raise ModelError(f"cannot read weights {path}: {error.strerror}") from error
     except (pickle.UnpicklingError, EOFError) as error:
         raise ModelError(f"{path}: not a readable PyTorch state dict: {error}") from error
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         # A damaged pickle stream fails in as many ways as it has opcodes.
         raise ModelError(f"{path}: damaged PyTorch state dict ({error})") from error
 
@@ -112,6 +134,8 @@ def _view(tensor: _Tensor, data: dict[str, NDArray]) -> NDArray:
         0 not in tensor.shape and last >= storage.size
     ):
         raise ValueError("a tensor reaches outside its storage")
+    if math.prod(tensor.shape) > storage.size:  # strides of 0 could make terabytes of one number
+        raise ValueError("a tensor is larger than its storage")
     return np.lib.stride_tricks.as_strided(
         storage[tensor.offset :], tensor.shape, [stride * storage.itemsize for stride in tensor.strides]
     ).copy()

@@ -10,13 +10,11 @@ import numpy as np
 from edgecv.bundle import Agreement
 from edgecv.converters.graph import normalise
 from edgecv.spec import Preprocess
-from edgecv.tasks import top_indices
+from edgecv.tasks import sqnr_db, top_indices
 
 if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
-
-FLOAT_TOLERANCE = 1e-3  # of a float artifact's logits, absolute
 
 
 def float_logits(
@@ -44,13 +42,6 @@ def float_logits(
         rows.append(session.run(None, {source: normalise(image[None], rule)})[0][0])
         advance(1)
     return np.stack(rows)
-
-
-def sqnr_db(reference: NDArray[np.float32], other: NDArray[np.float32]) -> float | None:
-    """Signal to quantisation noise: 10 log10(sum(ref^2) / sum((ref - other)^2)) dB; None when equal."""
-    noise = np.square(reference.astype(np.float64) - other).sum()
-    signal = np.square(reference.astype(np.float64)).sum()
-    return float(10 * np.log10(signal / noise)) if noise and signal else None
 
 
 def agreement(

@@ -1,22 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from reports_samples import write_bundle
 
-from edgecv.bundle import Bundle
 from edgecv.devices import Selected, select
 from edgecv.runtime import engines
 from edgecv.runtime.engines import Entry, register
 from edgecv.spec import Format
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    """onnx fp32 and int8, tflite int8, openvino int8; ten classes."""
-    return write_bundle(tmp_path / "tiny")
 
 
 @pytest.fixture

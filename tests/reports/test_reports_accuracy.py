@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from reports_samples import KINDS, write_bundle
+from fakes import KINDS, write_bundle
 
 from edgecv.bundle import Bundle
 from edgecv.devices import Selected

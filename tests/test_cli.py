@@ -1,0 +1,168 @@
+"""The command line as a user meets it: a process, its output, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from edgecv import cli
+from edgecv.bundle import Bundle
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGECV_CACHE", str(tmp_path / "cache"))
+
+
+def edgecv(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgecv.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("run",), 1, "`edgecv convert --int8` makes it"),  # nothing converted yet
+        (("run", "--frames", "0"), 2, "'--frames'"),  # a count of nothing
+        (("run", "--format", "tensorrt"), 2, "'tensorrt' is not one of"),  # a format we do not have
+        (("run", "--device", "toaster"), 2, "toaster"),  # a device we do not know
+        (("run", "./nowhere"), 1, "manifest.json is not there"),  # a slip in the path
+        (("bench", "./nowhere"), 1, "manifest.json is not there"),
+        (("eval", "./nowhere"), 2, "'--data'"),  # accuracy on nothing
+        (("verify", "nowhere"), 1, "`edgecv convert nowhere --int8`"),  # neither here nor in the cache
+        (("report", "./nowhere.json"), 1, "nowhere.json"),  # no such report
+        (("devices", "show", "rpi6"), 2, "rpi5"),  # a board we do not have, with one near it
+        (("convert", "resnet"), 2, "efficientnet-lite0, mobilenetv2"),  # a model we do not know
+        (("convert", "--to", "coreml"), 2, "'coreml' is not one of"),  # a format we do not write
+        (("frobnicate",), 2, "No such command"),
+    ],
+)
+def test_a_wrong_call_is_one_clear_line(arguments: tuple[str, ...], code: int, says: str) -> None:
+    done = edgecv(*arguments)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if "rror" in line]
+    assert len(errors) == 1
+    assert done.stdout == ""
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in edgecv("--debug", "run", "./nowhere").stderr
+    assert "Traceback" in edgecv("run", "./nowhere", EDGECV_DEBUG="1").stderr
+
+
+def test_devices_are_listed_shown_and_detected() -> None:
+    listed = edgecv("devices").stdout
+    for name in ("rpi-zero2w", "rpi3b+", "rpi4b", "rpi5", "jetson-nano", "jetson-agx-orin", "x86-vnni"):
+        assert name in listed
+    shown = edgecv("devices", "show", "rpi5").stdout
+    assert "Cortex-A76" in shown
+    assert "raspberrypi/documentation" in shown
+    found = json.loads(edgecv("devices", "detect", "--json").stdout)
+    assert found["threads"] >= 1
+    assert found["reason"]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, level in (("1-black", 0), ("2-white", 255)):
+        assert cv2.imwrite(str(folder / f"{name}.png"), np.full((20, 30, 3), level, np.uint8))
+    return folder
+
+
+@pytest.mark.usefixtures("fake_engine")
+def test_run_prints_one_json_object_a_frame(bundle: Bundle, photos: Path) -> None:
+    done = CliRunner().invoke(
+        cli.cli, ["run", str(bundle.root), "--source", str(photos), "--json", "--top", "2"]
+    )
+    assert done.exit_code == 0, done.output
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [sorted(result) for result in results] == [["frame", "latency_ms", "time_s", "top"]] * 2
+    assert results[0]["top"][0]["index"] == 0
+    assert results[1]["top"][0]["label"] == "class 9"
+    assert set(results[0]["top"][0]) == {"index", "label", "score"}
+    assert "2 frames, 0 dropped" in done.stderr
+
+
+@pytest.mark.usefixtures("fake_engine")
+def test_run_without_json_is_for_people(bundle: Bundle, photos: Path) -> None:
+    done = CliRunner().invoke(cli.cli, ["run", str(bundle.root), "--source", str(photos), "--device", "rpi"])
+    assert "class 9 0.97" in done.stdout.splitlines()[1]
+    assert "fake" in done.stderr
+
+
+@pytest.mark.usefixtures("fake_engine")
+def test_eval_json_has_the_documented_keys(bundle: Bundle, photos: Path) -> None:
+    (photos / "labels.csv").write_text("file,label\n1-black.png,0\n2-white.png,3\n")
+    done = CliRunner().invoke(cli.cli, ["eval", str(bundle.root), "--data", str(photos), "--json"])
+    rows = json.loads(done.stdout)["artifacts"]
+    assert [(row["format"], row["precision"]) for row in rows] == [
+        ("onnx", "fp32"),
+        ("onnx", "int8"),
+        ("tflite", "int8"),
+        ("openvino", "int8"),
+    ]
+    assert [(row["n"], row["top1"], row["agreement"]) for row in rows] == [(2, 0.5, 1.0)] * 4
+
+
+FAKE_RUN = """
+import sys
+from edgecv.runtime import engines
+from edgecv.spec import Format
+for format in Format:
+    engines.register(engines.Entry("fake", format, "numpy", "edgecv.runtime.engines.fake:FakeEngine", ""))
+from edgecv.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("source", ["synthetic:64x48@50", "synthetic:64x48"])  # live, and on demand
+def test_a_signal_ends_the_run_with_a_summary(bundle: Bundle, number: int, source: str) -> None:
+    command = [sys.executable, "-c", FAKE_RUN, "run", str(bundle.root), "--source", source, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["frame"] == 0
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "dropped" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+def test_a_closed_pipe_is_no_error(bundle: Bundle) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        FAKE_RUN,
+        "run",
+        str(bundle.root),
+        "--source",
+        "synthetic:64x48",
+        "--json",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+        assert process.wait(timeout=20) == 0
+    assert "Traceback" not in errors

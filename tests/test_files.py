@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from edgecv.errors import EdgecvError
+from edgecv.files import new_folder, sha256_file, write_text
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_sha256_of_a_known_text(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
+    assert sha256_file(tmp_path / "abc").startswith("ba7816bf8f01cfea")
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "bundle"
+    with new_folder(target, "manifest.json") as folder:
+        (folder / "manifest.json").write_text("1")
+        assert not target.exists()
+    assert names(target) == {"manifest.json"}
+    with pytest.raises(ZeroDivisionError), new_folder(target, "manifest.json") as folder:
+        (folder / "half").write_text("2")
+        _ = 1 / 0
+    assert names(target) == {"manifest.json"}
+    assert names(target.parent) == {"bundle"}
+
+
+def test_a_folder_of_ours_is_replaced_and_a_stranger_is_not(tmp_path: Path) -> None:
+    ours, photos, empty, file = (tmp_path / name for name in ("ours", "photos", "empty", "file"))
+    for folder, content in ((ours, "manifest.json"), (photos, "cat.jpg")):
+        folder.mkdir()
+        (folder / content).write_text("old")
+    empty.mkdir()
+    file.write_text("old")
+    for target in (ours, empty):
+        with new_folder(target, "manifest.json") as folder:
+            (folder / "manifest.json").write_text("new")
+        assert (target / "manifest.json").read_text() == "new"
+    for target in (photos, file):
+        with pytest.raises(EdgecvError, match="choose another -o"), new_folder(target, "manifest.json"):
+            pass
+    assert (photos / "cat.jpg").read_text() == file.read_text() == "old"
+    assert names(tmp_path) == {"ours", "photos", "empty", "file"}
+
+
+def test_a_full_disk_leaves_nothing_and_says_where(tmp_path: Path) -> None:
+    with (
+        pytest.raises(EdgecvError, match=r"cannot write .*bundle: No space left on device"),
+        new_folder(tmp_path / "bundle", "manifest.json") as folder,
+    ):
+        (folder / "half").write_text("x")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert names(tmp_path) == set()
+
+
+def test_text_is_written_whole(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "é\n")
+    assert (tmp_path / "a.txt").read_bytes() == "é\n".encode()
+    with pytest.raises(EdgecvError, match="cannot write"):
+        write_text(tmp_path / "nowhere" / "a.txt", "x")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a.txt", "\udcff")
+    assert (tmp_path / "a.txt").read_bytes() == "é\n".encode()
+    assert names(tmp_path) == {"a.txt"}
