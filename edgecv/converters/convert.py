@@ -38,6 +38,7 @@ from edgecv.data import Pictures, load_labelled, load_pictures, read_pictures, s
 from edgecv.errors import ConversionError
 from edgecv.files import new_folder, sha256_file
 from edgecv.spec import Format, Kind, Precision
+from edgecv.tasks import softmax
 
 CALIBRATION_IMAGES = 128
 FLOAT_IMAGES = 16  # enough to verify float artifacts when nothing is calibrated
@@ -102,6 +103,12 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
     source = Source(onnx_model, model.preprocess, host.threads, calibration.images)
     with clock.stage("float reference", len(judged.images)) as advance:
         reference = float_logits(onnx_model, model.preprocess, judged.images, host.threads, advance)
+    if request.int8 and labels is None:
+        score = float(np.median(softmax(reference).max(axis=1)))
+        notes.append(
+            "agreement is measured on the calibration pictures, where the float model's own best class has a "
+            f"median score of {score:.2f}; --data LABELLED gives accuracy"
+        )
     truth = Judged(judged, reference, labels)
     out = request.out or bundle_cache(model.name)
     with new_folder(out, MANIFEST) as folder:
@@ -140,8 +147,6 @@ def _pictures(
     if calibration.skipped:
         notes.append(f"{calibration.skipped} unreadable files in {request.calibration} were skipped")
     if request.data is None:
-        if request.int8:
-            notes.append("agreement is measured on the calibration pictures; --data LABELLED gives accuracy")
         return calibration, calibration, None
     labelled = load_labelled(request.data, model.labels())
     judged, kept = read_pictures(labelled.paths, model.preprocess, str(request.data))
