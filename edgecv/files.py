@@ -57,21 +57,27 @@ def writing(destination: Path) -> Iterator[None]:
         ) from error
 
 
+def refuse_stranger(destination: Path, replaces: str) -> None:
+    """Raise EdgecvError unless `destination` is absent, an empty folder, or holds a file called `replaces`.
+
+    So a slip in `-o` cannot delete somebody's photographs.
+    """
+    if not destination.exists() or (destination / replaces).is_file():
+        return
+    if not destination.is_dir() or any(destination.iterdir()):
+        raise EdgecvError(
+            f"{destination} exists and is not something edgecv wrote (no {replaces}); choose another -o"
+        )
+
+
 @contextlib.contextmanager
 def new_folder(destination: Path, replaces: str) -> Iterator[Path]:
     """Yield a temporary folder that becomes `destination` when the block ends without an error.
 
-    An existing destination is replaced only when it holds a file called `replaces`, so that a slip in
-    `-o` cannot delete somebody's photographs; an empty folder is fine too.
-
-    Raises EdgecvError when the destination holds something else, or when the disk refuses.
+    Raises EdgecvError as `refuse_stranger` does, or when the disk refuses.
     """
     destination = Path(os.path.abspath(destination))
-    ours = (destination / replaces).is_file()
-    if destination.exists() and not ours and (not destination.is_dir() or any(destination.iterdir())):
-        raise EdgecvError(
-            f"{destination} exists and is not something edgecv wrote (no {replaces}); choose another -o"
-        )
+    refuse_stranger(destination, replaces)
     with writing(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))

@@ -310,4 +310,4 @@ def _console() -> Console:
     from rich.console import Console
 
     # A pipe has no width: lines are left whole for whoever reads them.
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)

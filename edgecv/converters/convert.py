@@ -36,7 +36,7 @@ from edgecv.converters.recipes import NEEDS, Advance, Source
 from edgecv.converters.verify import float_logits
 from edgecv.data import Pictures, load_labelled, load_pictures, read_pictures, sample_pictures
 from edgecv.errors import ConversionError
-from edgecv.files import new_folder, sha256_file
+from edgecv.files import new_folder, refuse_stranger, sha256_file
 from edgecv.spec import Format, Kind, Precision
 from edgecv.tasks import softmax
 
@@ -91,6 +91,8 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
     model = get_model(request.model)
     kinds = [Kind(f, p) for f in request.formats for p in Precision if p is Precision.FP32 or request.int8]
     _require(kinds, model)
+    out = request.out or bundle_cache(model.name)
+    refuse_stranger(out, MANIFEST)  # now, and not after a minute's work
     clock = _Clock(reporter or Silent())
     notes: list[str] = []
     weights_path = request.weights or model.weights.locate()
@@ -110,7 +112,6 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
             f"median score of {score:.2f}; --data LABELLED gives accuracy"
         )
     truth = Judged(judged, reference, labels)
-    out = request.out or bundle_cache(model.name)
     with new_folder(out, MANIFEST) as folder:
         artifacts = tuple(best(kind, source, folder, host, clock.stage, truth) for kind in kinds)
         (folder / LABELS).write_text("\n".join(model.labels()) + "\n", encoding="utf-8")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-RECIPE = "static int8, per-channel weights, min-max ranges; classifier output float (dynamic int8)"
+RECIPE = "static int8, per-channel weights, min-max ranges; classifier dynamic int8, output float"
 
 
 def quantise(
@@ -50,7 +50,10 @@ def quantise(
         work = quantizer.Quantizer(bytearray(emit(with_nhwc_input(model, rule))), recipe.static_wi8_ai8())
         # int8 logits tie: a level is 0.05 and 15 % of pictures have two classes on the top one. Both rules
         # are needed to keep the answer in float, the classifier's and the output's.
-        work.add_dynamic_config(".*", qtyping.TFLOperationName.FULLY_CONNECTED, 8)
+        # One scale for its weights: tflite-runtime takes a file with one a channel, and answers nonsense.
+        work.add_dynamic_config(
+            ".*", qtyping.TFLOperationName.FULLY_CONNECTED, 8, qtyping.QuantGranularity.TENSORWISE
+        )
         work.update_quantization_recipe(
             ".*",
             qtyping.TFLOperationName.OUTPUT,

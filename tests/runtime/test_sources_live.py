@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -140,7 +141,7 @@ def test_the_paced_pattern_is_live_and_keeps_its_rate() -> None:
         assert source.live
         frames = [next(source) for _ in range(21)]
     seconds = frames[-1].captured_s - frames[0].captured_s
-    assert seconds >= 20 / 200 * 0.99  # a busy machine may be late, nobody is early
+    assert seconds >= 18 / 200  # nobody is early, but a busy machine may be late with the first
     with open_source("synthetic:64x48") as still:
         np.testing.assert_array_equal(frames[0].bgr.shape, next(still).bgr.shape)
 
@@ -219,24 +220,36 @@ def test_closing_the_paced_pattern_does_not_wait_for_its_next_frame() -> None:
     assert not source._thread.is_alive()
 
 
+# In a process of its own: under pytest's faulthandler, whose signal stack is too small for the registers of
+# a CPU with AMX, a SIGINT would end the whole suite once OpenVINO has been loaded.
+CONTROL_C = """
+import os, signal, threading
+import numpy as np
+from edgecv.runtime.sources.base import Shot
+from edgecv.runtime.sources.live import Live
+
+stop = threading.Event()
+
+def shots():
+    yield Shot(np.zeros((2, 2, 3), np.uint8), 0.0)
+    os.kill(os.getpid(), signal.SIGINT)
+    stop.wait(30)
+
+try:
+    with Live(shots(), "camera", stop) as source:
+        thread = source._thread
+        for _ in source:
+            pass
+except KeyboardInterrupt:
+    print("woken", thread.is_alive())
+"""
+
+
 def test_control_c_wakes_a_waiting_taker() -> None:
-    stop = threading.Event()
-
-    def shots() -> Generator[Shot, None, None]:
-        yield Shot(np.zeros((2, 2, 3), np.uint8), 0.0)
-        os.kill(os.getpid(), signal.SIGINT)
-        stop.wait(WAIT_S)
-
-    def take_all() -> None:
-        with Live(shots(), "camera", stop) as source:
-            threads.append(source._thread)
-            for _ in source:
-                pass
-
-    threads: list[threading.Thread] = []
-    with pytest.raises(KeyboardInterrupt):
-        take_all()
-    assert not any(thread.is_alive() for thread in threads)
+    done = subprocess.run(
+        [sys.executable, "-c", CONTROL_C], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "woken False\n"
 
 
 # --- what cannot be
