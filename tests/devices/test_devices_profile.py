@@ -75,7 +75,7 @@ def test_int8_saturates_only_on_x86_without_vnni():
         ("rpi5", "tflite:int8"),  # XNNPACK on NEON
         ("jetson-nano", "tflite:int8"),
         ("x86", "onnx:int8"),  # the fastest as measured
-        ("x86-vnni", "openvino:int8"),
+        ("x86-vnni", "onnx:int8"),
     ],
 )
 def test_first_choice(name, first):

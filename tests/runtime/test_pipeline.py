@@ -83,7 +83,7 @@ def without(monkeypatch: pytest.MonkeyPatch, *formats: Format) -> None:
         ("rpi5", (Format.TFLITE, Format.ONNX), None, None, "openvino:int8"),  # and so on
         ("rpi5", (), Format.ONNX, None, "onnx:int8"),  # the format was named
         ("rpi5", (), None, Precision.FP32, "onnx:fp32"),  # the precision was
-        ("x86-vnni", (), None, None, "openvino:int8"),  # another board, another order
+        ("x86-vnni", (), None, None, "onnx:int8"),  # another board, another order
     ],
 )
 def test_the_profile_chooses(

@@ -228,10 +228,11 @@ import numpy as np
 from edgecv.runtime.sources.base import Shot
 from edgecv.runtime.sources.live import Live
 
-stop = threading.Event()
+stop, taken = threading.Event(), threading.Event()
 
 def shots():
     yield Shot(np.zeros((2, 2, 3), np.uint8), 0.0)
+    taken.wait(30)
     os.kill(os.getpid(), signal.SIGINT)
     stop.wait(30)
 
@@ -239,7 +240,7 @@ try:
     with Live(shots(), "camera", stop) as source:
         thread = source._thread
         for _ in source:
-            pass
+            taken.set()
 except KeyboardInterrupt:
     print("woken", thread.is_alive())
 """
