@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecv.converters.architecture import same_padding
-from edgecv.converters.tflite import NHWC, Emitter
+from edgecv.converters.tflite_file import NHWC, Emitter
 from edgecv.errors import ConversionError
 
 if TYPE_CHECKING:
