@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 
 suite=bookworm python_version=3.11
 tree=${EDGECV_ARM64:-$(pwd)/.arm64}
-mirror=http://deb.debian.org/debian
+mirror=$(awk '/^URIs:/ { print $2; exit }' /etc/apt/sources.list.d/debian.sources 2>/dev/null || true)
+mirror=${mirror:-http://deb.debian.org/debian} # whichever this machine uses
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 host_packages() {

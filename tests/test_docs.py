@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -33,6 +34,10 @@ def console(page: Path) -> list[str]:
     ]
 
 
+@pytest.mark.skipif(
+    tuple(map(int, importlib.metadata.version("click").split(".")[:2])) < (8, 5),
+    reason="click has changed how it words a usage line: the page is as 8.5 prints it",
+)
 def test_the_command_page_is_what_help_prints() -> None:
     spec = importlib.util.spec_from_file_location("update_docs", ROOT / "scripts" / "update_docs.py")
     assert spec is not None
