@@ -24,6 +24,8 @@ def test_a_damaged_file_is_one_clear_error(entry: Entry, content: bytes, tmp_pat
     with pytest.raises(EngineError) as caught:
         engine(path, Options())
     assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "Exception from" not in str(caught.value)
 
 
 def test_an_installed_engine_is_found_without_being_imported() -> None:

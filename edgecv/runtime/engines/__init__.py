@@ -96,6 +96,12 @@ def missing_message(format: Format) -> str:
     return f'no engine for {format.value} files is installed: pip install "edgecv[{extra}]"'
 
 
+def one_line(error: Exception) -> str:
+    """What a framework says went wrong, without its line breaks and the places in its own source."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return " ".join(line for line in lines if line and not line.startswith("Exception from"))
+
+
 def check_shapes(path: Path, inputs: Sequence[Sequence[object]], outputs: Sequence[Sequence[object]]) -> None:
     """Raise EngineError unless the file takes one [1, H, W, 3] image and gives one [1, classes] row."""
     if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][0] != 1 or inputs[0][3] != 3:

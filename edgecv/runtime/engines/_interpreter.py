@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgecv.errors import EngineError
 from edgecv.quiet import quiet
-from edgecv.runtime.engines import Options, check_shapes
+from edgecv.runtime.engines import Options, check_shapes, one_line
 
 
 class InterpreterEngine:
@@ -23,7 +23,7 @@ class InterpreterEngine:
                 self._interpreter = self.interpreter_class(str(path), num_threads=options.threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise EngineError(f"{path}: {self.name} cannot load it: {error}") from error
+            raise EngineError(f"{path}: {self.name} cannot load it: {one_line(error)}") from error
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
         check_shapes(path, [i["shape"].tolist() for i in inputs], [o["shape"].tolist() for o in outputs])

@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edgecv.errors import EngineError
-from edgecv.runtime.engines import Options, check_shapes
+from edgecv.runtime.engines import Options, check_shapes, one_line
 
 
 class OnnxEngine:
@@ -27,7 +27,7 @@ class OnnxEngine:
                 str(path), settings, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime raises many unrelated C++ exception classes
-            raise EngineError(f"{path}: {self.name} cannot load it: {error}") from error
+            raise EngineError(f"{path}: {self.name} cannot load it: {one_line(error)}") from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_shapes(path, [i.shape for i in inputs], [o.shape for o in outputs])
         self._input, self._outputs = inputs[0].name, [outputs[0].name]

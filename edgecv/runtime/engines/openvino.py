@@ -9,7 +9,7 @@ import openvino
 from numpy.typing import NDArray
 
 from edgecv.errors import EngineError
-from edgecv.runtime.engines import Options, check_shapes
+from edgecv.runtime.engines import Options, check_shapes, one_line
 
 
 class OpenVinoEngine:
@@ -24,7 +24,7 @@ class OpenVinoEngine:
         try:
             compiled = openvino.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
-            raise EngineError(f"{path}: {self.name} cannot load it: {error}") from error
+            raise EngineError(f"{path}: {self.name} cannot load it: {one_line(error)}") from error
         check_shapes(
             path, [list(i.shape) for i in compiled.inputs], [list(o.shape) for o in compiled.outputs]
         )
