@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -254,6 +255,8 @@ def _precision(name: str | None) -> Precision | None:
 
 def main() -> None:
     """Entry point: 0 when done, 2 for a wrong call, 1 for a failure, 130 when interrupted early."""
+    # As Ctrl-C does: half-written folders are removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("EDGECV_DEBUG"))
     try:
         status = cli.main(standalone_mode=False, prog_name="edgecv")

@@ -166,3 +166,38 @@ def test_a_closed_pipe_is_no_error(bundle: Bundle) -> None:
         errors = process.stderr.read()
         assert process.wait(timeout=20) == 0
     assert "Traceback" not in errors
+
+
+HOLDING = """
+import signal, sys
+from pathlib import Path
+from edgecv import cli
+from edgecv.files import new_folder
+
+out = Path(sys.argv[1])
+
+@cli.cli.command()
+def hold():
+    with new_folder(out, "manifest.json") as folder:
+        (folder / "half").write_text("x")
+        print("writing", flush=True)
+        signal.pause()
+
+sys.argv[1:] = ["hold"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interrupted_conversion_leaves_nothing(tmp_path: Path, number: int, code: int) -> None:
+    out = tmp_path / "out" / "bundle"
+    command = [sys.executable, "-c", HOLDING, str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        assert len(list(out.parent.iterdir())) == 1
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert list(out.parent.iterdir()) == []
