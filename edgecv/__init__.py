@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["Bundle", "EdgecvError", "convert", "open_bundle", "stream"]
+
+# ONNX Runtime reports home unless it is told not to before it is loaded. Nothing here does.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Bundle": "edgecv.bundle",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecv.bundle import Artifact, Bundle, find_bundle
+from edgecv.errors import UsageError
 from edgecv.spec import Format, Precision
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def convert(
     reporter: Reporter | None = None,
 ) -> Conversion:
     """Convert a model to a verified bundle; see converters.convert.convert for what it raises."""
+    if any(path == "" for path in (calibration, data, weights, out)):
+        raise UsageError("an empty path; leave the option out, or name a file or folder")
     from edgecv.converters.build import Host
     from edgecv.converters.convert import Request
     from edgecv.converters.convert import convert as run
@@ -203,4 +206,10 @@ def select_device(name: str = "auto", threads: int | None = None) -> Selected:
     from edgecv.devices import select
 
     selected = select(name)
-    return selected if threads is None else dataclasses.replace(selected, threads=threads)
+    if threads is None:
+        return selected
+    # More threads than cores wait for each other; some engines all but stop.
+    most = selected.detected.logical_cores or threads
+    note = f"{threads} threads asked for, {most} used: this machine has no more cores"
+    notes = [text for text in (selected.note, note if threads > most else None) if text]
+    return dataclasses.replace(selected, threads=min(threads, most), note="; ".join(notes) or None)

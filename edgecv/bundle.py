@@ -9,6 +9,7 @@ model.fp32.tflite, model.int8.onnx, model.int8.xml + .bin, ...
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from edgecv.errors import BundleError
+from edgecv.errors import BundleError, UsageError
 from edgecv.files import cache_dir, sha256_file
 from edgecv.spec import (
     Format,
@@ -116,7 +117,7 @@ class Made(Struct):
 
 class Manifest(Struct):
     schema_version: int
-    name: str
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     task: Annotated[str, msgspec.Meta(pattern="^classification$")]
     labels: File
     classes: PositiveInt
@@ -124,6 +125,18 @@ class Manifest(Struct):
     artifacts: Annotated[tuple[Artifact, ...], msgspec.Meta(min_length=1)]
     golden: File
     made: Made
+
+    def __post_init__(self) -> None:
+        seen = set()
+        for artifact in self.artifacts:
+            if artifact.kind in seen:
+                raise ValueError(f"two artifacts are {artifact.kind}")
+            seen.add(artifact.kind)
+            image, logits = (1, *self.preprocess.size_hw, 3), (1, self.classes)
+            if artifact.input.shape != image or artifact.input.dtype != "uint8":
+                raise ValueError(f"{artifact.kind} takes another input than the {image} uint8 of preprocess")
+            if artifact.output.shape != logits:
+                raise ValueError(f"{artifact.kind} gives {artifact.output.shape}, not {logits}")
 
 
 @dataclass(frozen=True)
@@ -178,14 +191,22 @@ class Bundle:
         return self.root / artifact.files[0].path
 
     def golden(self) -> Golden:
+        """The golden samples; BundleError when they are not what this bundle's model takes and gives."""
         import numpy as np
 
         path = self.root / self.manifest.golden.path
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return Golden(arrays["images"], arrays["logits"])
-        except (ValueError, KeyError, OSError) as error:
+                images, logits = arrays["images"], arrays["logits"]
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise BundleError(f"{path}: not a golden sample file: {error}") from error
+        count = len(images) if images.ndim else 0
+        takes, gives = (count, *self.manifest.preprocess.size_hw, 3), (count, self.manifest.classes)
+        if not count or (images.shape, images.dtype) != (takes, np.uint8):
+            raise BundleError(f"{path}: images are {images.shape} {images.dtype}, not samples of this model")
+        if (logits.shape, logits.dtype) != (gives, np.float32):
+            raise BundleError(f"{path}: logits are {logits.shape} {logits.dtype}, not {gives} float32")
+        return Golden(images, logits)
 
     def select(
         self, format: Format | None = None, precision: Precision | None = None
@@ -211,16 +232,30 @@ def find_bundle(name: str | None) -> Path:
 
     Raises BundleError with the one command that makes the bundle.
     """
+    if name == "":
+        raise UsageError("an empty bundle name; leave it out for the default bundle")
     if name and (os.sep in name or Path(name).is_dir()):
         return Path(name)
     cached = bundle_cache(name or DEFAULT_BUNDLE)
-    if not (cached / MANIFEST).is_file():
-        command = (
-            "edgecv convert --int8" if name in (None, DEFAULT_BUNDLE) else f"edgecv convert {name} --int8"
-        )
-        what = f"no bundle {name!r} here or in the cache" if name else "no bundle named and none in the cache"
-        raise BundleError(f"{what}; `{command}` makes it (needs: pip install 'edgecv[convert]')")
-    return cached
+    if (cached / MANIFEST).is_file():
+        return cached
+    if name in (None, DEFAULT_BUNDLE):
+        command = "`edgecv convert --int8` makes it (needs: pip install 'edgecv[convert]')"
+        raise BundleError(f"no bundle named, and the default one is not in the cache; {command}")
+    raise BundleError(
+        f"no bundle {name!r} here or in the cache; give the folder of one, or make it with "
+        "`edgecv convert MODEL --int8`"
+    )
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether `folder` holds a bundle and not one file beside: what a new bundle may replace."""
+    try:
+        manifest = _decode((folder / MANIFEST).read_bytes(), folder / MANIFEST)
+    except (OSError, BundleError):
+        return False
+    listed = {MANIFEST, *(file.path for file in _files(manifest))}
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")} <= listed
 
 
 def bundle_cache(name: str) -> Path:
@@ -244,6 +279,8 @@ def _decode(text: bytes, path: Path) -> Manifest:
         return msgspec.json.decode(text, type=Manifest)
     except msgspec.DecodeError as error:  # covers malformed JSON and, as its subclass, validation
         raise BundleError(f"{path}: {error}") from error
+    except RecursionError:
+        raise BundleError(f"{path}: nested too deeply to be a manifest") from None
     except UnicodeDecodeError as error:
         raise BundleError(f"{path}: not UTF-8 text ({error})") from error
 

@@ -107,7 +107,7 @@ def convert(
 @click.option(
     "--top", "top_k", default=3, show_default=True, type=click.IntRange(min=1), help="Classes a frame."
 )
-@click.option("--frames", type=click.IntRange(min=1), help="Stop after this many frames.")
+@click.option("--frames", type=click.IntRange(min=1, max=10**12), help="Stop after this many frames.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line and a frame.")
 def run(
     bundle: str | None,
@@ -255,6 +255,10 @@ def _precision(name: str | None) -> Precision | None:
 
 def main() -> None:
     """Entry point: 0 when done, 2 for a wrong call, 1 for a failure, 130 when interrupted early."""
+    for number, name in enumerate(("stdout", "stderr"), start=1):
+        if getattr(sys, name) is None:  # closed by the caller, as by `>&-`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            setattr(sys, name, os.fdopen(number, "w"))
     # As Ctrl-C does: half-written folders are removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("EDGECV_DEBUG"))

@@ -2,8 +2,8 @@
 
 EdgecvError
  ├── UsageError            the caller asked for something that cannot be (exit code 2)
- │    ├── ModelError       an unknown model, or weights that do not fit it
  │    └── DeviceError      an unknown device, or a profile that does not validate
+ ├── ModelError            weights that are missing, damaged or of another model
  ├── BundleError           a bundle is missing, damaged, tampered with or half there
  ├── DataError             images, labels or videos that cannot be used
  ├── ConversionError       a converter cannot express the model, or its result is wrong
@@ -27,7 +27,7 @@ class UsageError(EdgecvError):
     exit_code = 2
 
 
-class ModelError(UsageError):
+class ModelError(EdgecvError):
     pass
 
 

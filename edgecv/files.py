@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgecv.errors import EdgecvError
@@ -57,43 +57,59 @@ def writing(destination: Path) -> Iterator[None]:
         ) from error
 
 
-def refuse_stranger(destination: Path, replaces: str) -> None:
-    """Raise EdgecvError unless `destination` is absent, an empty folder, or holds a file called `replaces`.
-
-    So a slip in `-o` cannot delete somebody's photographs.
-    """
-    if not destination.exists() or (destination / replaces).is_file():
-        return
-    if not destination.is_dir() or any(destination.iterdir()):
-        raise EdgecvError(
-            f"{destination} exists and is not something edgecv wrote (no {replaces}); choose another -o"
-        )
-
-
 @contextlib.contextmanager
-def new_folder(destination: Path, replaces: str) -> Iterator[Path]:
+def new_folder(destination: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
     """Yield a temporary folder that becomes `destination` when the block ends without an error.
 
     Raises EdgecvError as `refuse_stranger` does, or when the disk refuses.
     """
     destination = Path(os.path.abspath(destination))
-    refuse_stranger(destination, replaces)
+    refuse_stranger(destination, ours)
     with writing(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+        temporary = _sibling(destination)
         try:
             os.chmod(temporary, 0o777 & ~_umask())
             yield temporary
-            old = None
-            if destination.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-                os.replace(destination, old / "old")
-            os.replace(temporary, destination)
-            if old:
-                shutil.rmtree(old)
+            _swap(temporary, destination)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+def refuse_stranger(destination: Path, ours: Callable[[Path], bool]) -> None:
+    """Raise EdgecvError unless `destination` is absent, an empty folder, or one that `ours` says is ours.
+
+    So a slip in `-o` cannot delete somebody's photographs.
+    """
+    if not destination.exists() or (
+        destination.is_dir() and (not any(destination.iterdir()) or ours(destination))
+    ):
+        return
+    raise EdgecvError(
+        f"{destination} exists and holds something that edgecv did not write; choose another -o"
+    )
+
+
+def _sibling(destination: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+
+
+def _swap(new: Path, destination: Path) -> None:
+    """Put `new` in the place of `destination`; what was there comes back when that fails."""
+    if not destination.exists():
+        os.replace(new, destination)
+        return
+    aside = _sibling(destination)
+    try:
+        os.replace(destination, aside / "old")
+        try:
+            os.replace(new, destination)
+        except OSError:
+            os.replace(aside / "old", destination)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -48,7 +48,7 @@ def read_image(path: Path) -> np.ndarray | None:
     quieten_opencv()
     try:
         return decode(path.read_bytes())
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
 
 

@@ -63,6 +63,9 @@ def progress() -> Iterator[_Stages]:
         TimeElapsedColumn,
     )
 
+    if not sys.stderr.isatty():
+        yield _Stages(Progress(disable=True))
+        return
     with os.fdopen(os.dup(2), "w") as stderr:
         columns = (
             SpinnerColumn(),
@@ -172,7 +175,8 @@ def run(session: Session, as_json: bool) -> None:
 
 def _line(result: Result) -> str:
     top = "  ".join(f"{p.label} {p.score:.2f}" for p in result.top)
-    return f"frame {result.frame}  {result.latency_ms:6.1f} ms  {top}"
+    where = f"{result.name}  " if result.name else ""
+    return f"frame {result.frame}  {result.latency_ms:6.1f} ms  {where}{top}"
 
 
 def _summary(summary: Summary) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+Pixels = Annotated[int, msgspec.Meta(ge=1, le=16384)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -81,7 +82,7 @@ class Preprocess(Struct):
     the 0..255 scale, are already inside every artifact: they are recorded, nobody applies them again.
     """
 
-    size_hw: tuple[PositiveInt, PositiveInt]
+    size_hw: tuple[Pixels, Pixels]
     resize: Resize = Resize.CENTER_CROP
     crop_fraction: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
     interpolation: Interpolation = Interpolation.CUBIC

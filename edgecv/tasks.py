@@ -45,7 +45,8 @@ def classify(logits: NDArray[np.float32], labels: Sequence[str], k: int) -> tupl
     flat = logits.reshape(-1)
     scores = softmax(flat)
     return tuple(
-        Prediction(index=int(i), label=labels[i], score=float(scores[i])) for i in top_indices(flat, k)
+        Prediction(index=int(i), label=labels[i], score=round(float(scores[i]), 6))
+        for i in top_indices(flat, k)
     )
 
 

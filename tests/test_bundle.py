@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes import write_bundle
 
-from edgecv.bundle import Bundle, find_bundle
+from edgecv.bundle import Bundle, describe_file, find_bundle, is_bundle
 from edgecv.errors import BundleError
 from edgecv.spec import Format, Kind, Precision
 
@@ -51,6 +51,15 @@ def test_a_bundle_opens_with_its_labels_and_golden_samples(bundle: Bundle) -> No
         (("artifacts",), [], "$.artifacts"),  # a bundle of nothing
         (("classes",), "ten", "$.classes"),  # the wrong type
         (("labels", "sha256"), "abc", "$.labels.sha256"),  # not a hash
+        (("name",), "../../escape", "$.name"),  # a name is a file name, too
+        (
+            ("preprocess", "size_hw"),
+            [8, 8],
+            "takes another input than the (1, 8, 8, 3) uint8",
+        ),  # not the model's
+        (("preprocess", "size_hw"), [10**9, 8], "$.preprocess.size_hw"),  # absurd
+        (("artifacts", 0, "output", "shape"), [1, 7], "gives (1, 7), not (1, 10)"),  # other classes
+        (("artifacts", 1, "precision"), "fp32", "two artifacts are onnx:fp32"),  # twice the same
         (("schema_version",), 2, "upgrade edgecv"),  # written by a later edgecv
         (("schema_version",), 0, "convert the model again"),  # by an earlier one
     ],
@@ -73,6 +82,7 @@ def test_a_wrong_manifest_is_named_by_file_and_key(
         (b"{", "truncated"),
         (b"not json", "malformed"),
         (b"[]", "Expected `object`"),
+        (b'{"schema_version": 1, "a": ' + b"[" * 100_000, "nested too deeply|truncated|ecursion"),  # absurd
         (b'{"schema_version": "\xff"}', "manifest.json"),  # not UTF-8
     ],
 )
@@ -119,18 +129,46 @@ def test_every_file_is_checked(tmp_path: Path) -> None:
 
 
 def test_labels_must_fit_the_classes(bundle: Bundle) -> None:
-    edit(bundle, ("classes",), 11)
-    with pytest.raises(BundleError, match="10 labels for 11 classes"):
+    (bundle.root / "labels.txt").write_text("a\nb\n")
+    entry = describe_file(bundle.root, "labels.txt")
+    edit(bundle, ("labels",), {"path": entry.path, "bytes": entry.bytes, "sha256": entry.sha256})
+    with pytest.raises(BundleError, match="2 labels for 10 classes"):
         _ = Bundle.open(bundle.root).labels
 
 
-def test_golden_samples_run_no_pickle(bundle: Bundle) -> None:
-    from edgecv.bundle import describe_file
+def test_only_a_bundle_and_nothing_beside_may_be_replaced(bundle: Bundle, tmp_path: Path) -> None:
+    assert is_bundle(bundle.root)
+    (bundle.root / "notes.txt").write_text("mine")
+    assert not is_bundle(bundle.root)
+    web = tmp_path / "web"
+    web.mkdir()
+    (web / "manifest.json").write_text('{"name": "an app"}')
+    assert not is_bundle(web)
 
-    np.savez(bundle.root / "golden.npz", images=np.array([{}], dtype=object), logits=np.zeros(1))
+
+GOOD_IMAGES, GOOD_LOGITS = np.zeros((2, 16, 16, 3), np.uint8), np.zeros((2, 10), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("images", "logits", "says"),
+    [
+        (np.array([{}], dtype=object), GOOD_LOGITS, "not a golden sample file"),  # would need pickle
+        (GOOD_IMAGES[:, :8], GOOD_LOGITS, "images are"),  # another size
+        (GOOD_IMAGES.astype(np.float32), GOOD_LOGITS, "images are"),  # another type
+        (GOOD_IMAGES[:0], GOOD_LOGITS[:0], "images are"),  # none
+        (np.uint8(3), GOOD_LOGITS, "images are"),  # not even an array
+        (GOOD_IMAGES, GOOD_LOGITS[:1], "logits are"),  # fewer answers than questions
+        (GOOD_IMAGES, GOOD_LOGITS[:, :5], "logits are"),  # other classes
+        (GOOD_IMAGES, GOOD_LOGITS.astype(np.float64), "logits are"),
+    ],
+)
+def test_golden_samples_must_be_this_models(
+    bundle: Bundle, images: np.ndarray, logits: np.ndarray, says: str
+) -> None:
+    np.savez(bundle.root / "golden.npz", images=images, logits=logits)
     entry = describe_file(bundle.root, "golden.npz")
     edit(bundle, ("golden",), {"path": entry.path, "bytes": entry.bytes, "sha256": entry.sha256})
-    with pytest.raises(BundleError, match="not a golden sample file"):
+    with pytest.raises(BundleError, match=says):
         Bundle.open(bundle.root).golden()
 
 
@@ -145,7 +183,7 @@ def test_bundles_are_found_by_folder_and_by_name(
     monkeypatch.setenv("EDGECV_CACHE", str(tmp_path / "cache"))
     with pytest.raises(BundleError, match="edgecv convert --int8"):
         find_bundle(None)
-    with pytest.raises(BundleError, match="`edgecv convert other --int8` makes it"):
+    with pytest.raises(BundleError, match="no bundle 'other' here or in the cache"):
         find_bundle("other")
     shutil.copytree(bundle.root, tmp_path / "cache" / "bundles" / "other")
     assert find_bundle("other") == tmp_path / "cache" / "bundles" / "other"

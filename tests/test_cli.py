@@ -40,10 +40,20 @@ def edgecv(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
         (("run", "--frames", "0"), 2, "'--frames'"),  # a count of nothing
         (("run", "--format", "tensorrt"), 2, "'tensorrt' is not one of"),  # a format we do not have
         (("run", "--device", "toaster"), 2, "toaster"),  # a device we do not know
+        (("run", ""), 2, "an empty bundle name"),  # an unset shell variable
+        (
+            ("convert", "-o", ""),
+            2,
+            "an empty path",
+        ),  # the same, where it would have replaced the default bundle
         (("run", "./nowhere"), 1, "manifest.json is not there"),  # a slip in the path
         (("bench", "./nowhere"), 1, "manifest.json is not there"),
         (("eval", "./nowhere"), 2, "'--data'"),  # accuracy on nothing
-        (("verify", "nowhere"), 1, "`edgecv convert nowhere --int8`"),  # neither here nor in the cache
+        (
+            ("verify", "nowhere"),
+            1,
+            "no bundle 'nowhere' here or in the cache",
+        ),  # neither here nor in the cache
         (("report", "./nowhere.json"), 1, "nowhere.json"),  # no such report
         (("devices", "show", "rpi6"), 2, "rpi5"),  # a board we do not have, with one near it
         (("convert", "resnet"), 2, "efficientnet-lite0, mobilenetv2"),  # a model we do not know
@@ -59,6 +69,13 @@ def test_a_wrong_call_is_one_clear_line(arguments: tuple[str, ...], code: int, s
     errors = [line for line in done.stderr.splitlines() if "rror" in line]
     assert len(errors) == 1
     assert done.stdout == ""
+
+
+def test_a_closed_standard_output_is_no_traceback(bundle: Bundle) -> None:
+    command = f'"{sys.executable}" -m edgecv.cli verify "{bundle.root}" >&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
 
 
 def test_debug_shows_the_traceback() -> None:
@@ -94,7 +111,8 @@ def test_run_prints_one_json_object_a_frame(bundle: Bundle, photos: Path) -> Non
     )
     assert done.exit_code == 0, done.output
     results = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [sorted(result) for result in results] == [["frame", "latency_ms", "time_s", "top"]] * 2
+    assert [sorted(result) for result in results] == [["frame", "latency_ms", "name", "time_s", "top"]] * 2
+    assert results[0]["name"] == "1-black.png"
     assert results[0]["top"][0]["index"] == 0
     assert results[1]["top"][0]["label"] == "class 9"
     assert set(results[0]["top"][0]) == {"index", "label", "score"}
@@ -178,7 +196,7 @@ out = Path(sys.argv[1])
 
 @cli.cli.command()
 def hold():
-    with new_folder(out, "manifest.json") as folder:
+    with new_folder(out, lambda _: False) as folder:
         (folder / "half").write_text("x")
         print("writing", flush=True)
         signal.pause()

@@ -28,6 +28,7 @@ from edgecv.bundle import (
     Origin,
     bundle_cache,
     describe_file,
+    is_bundle,
 )
 from edgecv.converters.architecture import build_onnx
 from edgecv.converters.build import Host, Judged, best
@@ -43,6 +44,7 @@ from edgecv.tasks import softmax
 CALIBRATION_IMAGES = 128
 FLOAT_IMAGES = 16  # enough to verify float artifacts when nothing is calibrated
 GOLDEN_IMAGES = 4
+FEW_IMAGES = 16  # fewer to calibrate on are worth a warning
 _TOOLS = ("ai-edge-litert", "litert-quantizer", "nncf", "numpy", "onnx", "onnxruntime", "openvino")
 
 
@@ -92,7 +94,8 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
     kinds = [Kind(f, p) for f in request.formats for p in Precision if p is Precision.FP32 or request.int8]
     _require(kinds, model)
     out = request.out or bundle_cache(model.name)
-    refuse_stranger(out, MANIFEST)  # now, and not after a minute's work
+    refuse_stranger(out, is_bundle)  # now, and not after a minute's work
+    replaced = (out / MANIFEST).exists()
     clock = _Clock(reporter or Silent())
     notes: list[str] = []
     weights_path = request.weights or model.weights.locate()
@@ -111,8 +114,14 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
             "agreement is measured on the calibration pictures, where the float model's own best class has a "
             f"median score of {score:.2f}; --data LABELLED gives accuracy"
         )
+    if request.int8 and len(calibration.images) < FEW_IMAGES:
+        notes.append(
+            f"int8 ranges from {len(calibration.images)} pictures are guesses: give {FEW_IMAGES} or more"
+        )
+    if replaced:
+        notes.append(f"the bundle that was at {out} has been replaced")
     truth = Judged(judged, reference, labels)
-    with new_folder(out, MANIFEST) as folder:
+    with new_folder(out, is_bundle) as folder:
         artifacts = tuple(best(kind, source, folder, host, clock.stage, truth) for kind in kinds)
         (folder / LABELS).write_text("\n".join(model.labels()) + "\n", encoding="utf-8")
         np.savez(folder / GOLDEN, images=judged.images[:GOLDEN_IMAGES], logits=reference[:GOLDEN_IMAGES])

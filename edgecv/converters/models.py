@@ -25,7 +25,7 @@ from edgecv.converters.architecture import (
 )
 from edgecv.converters.keras_weights import read_layers
 from edgecv.converters.torch_weights import read_state_dict
-from edgecv.errors import ModelError
+from edgecv.errors import ModelError, UsageError
 from edgecv.files import cache_dir, sha256_file
 from edgecv.spec import Interpolation, Preprocess
 
@@ -215,14 +215,14 @@ DEFAULT_MODEL = MODELS[0].name
 
 
 def get_model(name: str) -> Model:
-    """Raises ModelError for an unknown name, with the names there are."""
+    """Raises UsageError for an unknown name, with the names there are."""
     for model in MODELS:
         if model.name == name:
             return model
     names = [model.name for model in MODELS]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise ModelError(f"unknown model {name!r}{hint} Known: {', '.join(names)}")
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"unknown model {name!r}; {hint}there are {', '.join(names)}")
 
 
 def read_weights(model: Model, path: Path) -> dict[str, Weights]:

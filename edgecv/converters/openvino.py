@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ def quantise(
     images: [N, H, W, 3] uint8 calibration pictures. overflow_fix: nncf's `enable` (7-bit weights
     everywhere), `first_layer_only` or `disable`: what an x86 without VNNI needs against saturation.
     """
+    os.environ.setdefault("NNCF_CI", "1")  # what nncf calls "send no telemetry"
     import nncf
 
     def sample(image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -77,7 +77,7 @@ def _choose(name: str, detected: Detected) -> tuple[Profile, str | None]:
             return profile, None
         known = "not" if detected.exact else "not known to be"
         return profile, (
-            f"{known} {family.title}: using the profile of {profile.title}; engines and threads follow it"
+            f"{known} {family.title}: using the profile of {profile.title}; the order of engines follows it"
         )
     profile = _by_name(name)
     if profile == own:

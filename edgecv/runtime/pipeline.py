@@ -26,16 +26,18 @@ if TYPE_CHECKING:
 RECENT = 100_000
 
 
-class Result(Struct):
+class Result(Struct, omit_defaults=True):
     """What one frame gave. `latency_ms` runs from the frame's capture to its result, waiting included.
 
-    `time_s` is when the frame was captured, in seconds after the first one.
+    `time_s` is when the frame was captured (of a file: read), in seconds after the first one. `name` is
+    the picture's file name where the source is pictures.
     """
 
     frame: int
     time_s: float
     latency_ms: float
     top: tuple[Prediction, ...]
+    name: str = ""
 
 
 class Summary(Struct):
@@ -107,7 +109,11 @@ class Run:
             latencies.append(latency_ms)
             self._done += 1
             yield Result(
-                frame=frame.index, time_s=frame.captured_s - self._first_s, latency_ms=latency_ms, top=top
+                frame=frame.index,
+                time_s=round(frame.captured_s - self._first_s, 6),
+                latency_ms=round(latency_ms, 3),
+                top=top,
+                name=frame.name,
             )
 
     def summary(self) -> Summary:

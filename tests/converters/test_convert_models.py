@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgecv.converters.models import DEFAULT_MODEL, MODELS, Download, WheelFile, get_model, read_weights
-from edgecv.errors import ModelError
+from edgecv.errors import ModelError, UsageError
 
 CONTENT = b"weights, perhaps" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -92,12 +92,12 @@ def test_labels_are_those_of_imagenet() -> None:
         ("eficientnet-lite0", "did you mean efficientnet-lite0?"),
         ("mobilenet-v2", "did you mean mobilenetv2?"),
         # nothing like anything
-        ("yolo", "Known: efficientnet-lite0, mobilenetv2"),
-        ("", "Known: efficientnet-lite0, mobilenetv2"),
+        ("yolo", "there are efficientnet-lite0, mobilenetv2"),
+        ("", "there are efficientnet-lite0, mobilenetv2"),
     ],
 )
 def test_unknown_model_suggests(name: str, hint: str) -> None:
-    with pytest.raises(ModelError, match="unknown model") as caught:
+    with pytest.raises(UsageError, match="unknown model") as caught:
         get_model(name)
     assert hint in str(caught.value)
     assert caught.value.exit_code == 2

@@ -18,7 +18,7 @@ LAPTOP = {"cpu": "4 AVX2"}
 VNNI = {"cpu": "2 AVX-512 VNNI"}
 UNKNOWN = {}
 
-NOT_A_PI = "not a Raspberry Pi: using the profile of Raspberry Pi 4 Model B; engines and threads follow it"
+NOT_A_PI = "not a Raspberry Pi: using the profile of Raspberry Pi 4 Model B; the order of engines follows it"
 
 
 @pytest.mark.parametrize(

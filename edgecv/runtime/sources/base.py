@@ -18,7 +18,7 @@ class Frame:
 
     bgr: [H, W, 3] uint8, blue first as OpenCV has it. index: 0-based, in order of delivery.
     captured_s: time.perf_counter() when the driver, the decoder or the disk had it ready.
-    name: the file it came from, '' where there is none.
+    name: the picture's file name, '' where the source is no pictures.
     """
 
     bgr: np.ndarray

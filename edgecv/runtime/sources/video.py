@@ -37,7 +37,7 @@ def open_video(path: Path) -> Replay:
             f"`ffmpeg -i {path} video.mp4` converts it, otherwise it is damaged"
         )
     return Replay(
-        shots(capture, str(path), path.name, FFMPEG_TRIES),
+        shots(capture, str(path), FFMPEG_TRIES),
         f"{path} was opened but holds no frame that can be decoded; it is empty or cut off, copy it again",
     )
 
@@ -57,9 +57,7 @@ def open_capture(where: str, backend: int, parameters: Sequence[int] = ()) -> cv
     return capture if capture.isOpened() else None
 
 
-def shots(
-    capture: cv2.VideoCapture, where: str, name: str = "", tries: int = 1
-) -> Generator[Shot | None, None, None]:
+def shots(capture: cv2.VideoCapture, where: str, tries: int = 1) -> Generator[Shot | None, None, None]:
     """Frames in arrays of their own until `tries` grabs fail in a row; None for one that cannot be decoded.
 
     Raises SourceError when nothing can be decoded any more. Releases the capture at the end.
@@ -77,7 +75,7 @@ def shots(
                 yield None
             failed = 0
             broken = broken + 1 if bgr is None else 0
-            yield None if bgr is None else Shot(bgr, captured_s, name)
+            yield None if bgr is None else Shot(bgr, captured_s)
         raise SourceError(
             f"{where}: {broken} frames in a row cannot be decoded; check the cable, the sender or the file"
         )
