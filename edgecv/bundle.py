@@ -9,6 +9,7 @@ model.fp32.tflite, model.int8.onnx, model.int8.xml + .bin, ...
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -249,13 +250,17 @@ def find_bundle(name: str | None) -> Path:
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether `folder` holds a bundle and not one file beside: what a new bundle may replace."""
+    """Whether `folder` holds a bundle, perhaps an old or damaged one, and not one file beside it.
+
+    That is what a new bundle may replace.
+    """
     try:
-        manifest = _decode((folder / MANIFEST).read_bytes(), folder / MANIFEST)
-    except (OSError, BundleError):
+        manifest = (folder / MANIFEST).read_bytes()
+    except OSError:
         return False
-    listed = {MANIFEST, *(file.path for file in _files(manifest))}
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")} <= listed
+    own = re.compile(rf"{MANIFEST}|{LABELS}|{GOLDEN}|model\.(fp32|int8)\.(tflite|onnx|xml|bin)")
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return b'"schema_version"' in manifest and all(own.fullmatch(name) for name in names)
 
 
 def bundle_cache(name: str) -> Path:
