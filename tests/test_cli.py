@@ -140,6 +140,15 @@ def test_eval_json_has_the_documented_keys(bundle: Bundle, photos: Path) -> None
     assert [(row["n"], row["top1"], row["agreement"]) for row in rows] == [(2, 0.5, 1.0)] * 4
 
 
+def errors_of(process: subprocess.Popen[str]) -> str:
+    """Wait for the end and give its standard error; a process that hangs is killed, and fails the test."""
+    try:
+        return process.communicate(timeout=30)[1]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
 FAKE_RUN = """
 import sys
 from edgecv.runtime import engines
@@ -159,7 +168,7 @@ def test_a_signal_ends_the_run_with_a_summary(bundle: Bundle, number: int, sourc
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["frame"] == 0
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        errors = errors_of(process)
     assert process.returncode == 0
     assert "dropped" in errors.splitlines()[-1]
     assert "Traceback" not in errors
@@ -193,6 +202,7 @@ from edgecv import cli
 from edgecv.files import new_folder
 
 out = Path(sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell hands it down ignored
 
 @cli.cli.command()
 def hold():
@@ -215,7 +225,7 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path: Path, number: int, c
         assert process.stdout.readline() == "writing\n"
         assert len(list(out.parent.iterdir())) == 1
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        errors = errors_of(process)
     assert process.returncode == code
     assert "Traceback" not in errors
     assert list(out.parent.iterdir()) == []

@@ -228,6 +228,7 @@ import numpy as np
 from edgecv.runtime.sources.base import Shot
 from edgecv.runtime.sources.live import Live
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell hands it down ignored
 stop, taken = threading.Event(), threading.Event()
 
 def shots():
