@@ -22,6 +22,7 @@ import msgspec
 from edgecv.errors import BundleError, UsageError
 from edgecv.files import cache_dir, sha256_file
 from edgecv.spec import (
+    Drop,
     Format,
     Fraction,
     Kind,
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 LABELS = "labels.txt"
 GOLDEN = "golden.npz"
-SCHEMA_VERSION = 1
+PAGE = "conversion.html"
+SCHEMA_VERSION = 2
 DEFAULT_BUNDLE = "efficientnet-lite0"
 
 
@@ -57,6 +59,7 @@ class Agreement(Struct):
 
     `sqnr_db` is 10*log10(sum(float^2) / sum((float - artifact)^2)) over all logits; None when they are equal.
     `top1` and `top5` are accuracies over `labelled` pictures, None when no labels were given.
+    `arithmetic` is the CPU arithmetic it ran on, which decides what int8 gives.
     """
 
     images: PositiveInt
@@ -67,6 +70,40 @@ class Agreement(Struct):
     labelled: NonNegativeInt = 0
     top1: Fraction | None = None
     top5: Fraction | None = None
+    drop: Drop | None = None
+    arithmetic: str | None = None
+
+
+class Trial(Struct):
+    """One recipe that a search tried, in the order of trying; `reason` says why it ended as it did.
+
+    latency_ms: median of single pictures while verifying, in the recipe's own engine.
+    """
+
+    recipe: str
+    verdict: Annotated[str, msgspec.Meta(pattern="^(kept|held|missed|failed)$")]
+    reason: str
+    drop: Drop | None = None
+    top1_agreement: Fraction | None = None
+    sqnr_db: float | None = None
+    bytes: NonNegativeInt | None = None
+    latency_ms: float | None = None
+
+
+class Sensitivity(Struct):
+    """What one operation of the float graph costs: the logits' SQNR when it alone is int8 (None: exact)."""
+
+    name: str
+    operator: str
+    sqnr_db: float | None
+
+
+class Guarantee(Struct):
+    """The bound that was asked for with --max-drop, for which target, and whether all met it."""
+
+    max_drop: float
+    target: str
+    met: bool
 
 
 class Artifact(Struct):
@@ -80,6 +117,7 @@ class Artifact(Struct):
     recipe: str
     precise_if_saturating: bool = False
     verified: Agreement | None = None
+    search: tuple[Trial, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -126,6 +164,8 @@ class Manifest(Struct):
     artifacts: Annotated[tuple[Artifact, ...], msgspec.Meta(min_length=1)]
     golden: File
     made: Made
+    sensitivity: tuple[Sensitivity, ...] = ()
+    guarantee: Guarantee | None = None
 
     def __post_init__(self) -> None:
         seen = set()
@@ -258,7 +298,8 @@ def is_bundle(folder: Path) -> bool:
         manifest = (folder / MANIFEST).read_bytes()
     except OSError:
         return False
-    own = re.compile(rf"{MANIFEST}|{LABELS}|{GOLDEN}|model\.(fp32|int8)\.(tflite|onnx|xml|bin)")
+    models = r"model\.(fp32|fp16|int8|dynamic)\.(tflite|onnx|xml|bin)"
+    own = re.compile(f"{MANIFEST}|{LABELS}|{GOLDEN}|{PAGE}|{models}")
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     return b'"schema_version"' in manifest and all(own.fullmatch(name) for name in names)
 

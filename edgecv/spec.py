@@ -23,7 +23,9 @@ class Format(str, enum.Enum):
 
 class Precision(str, enum.Enum):
     FP32 = "fp32"
-    INT8 = "int8"
+    FP16 = "fp16"  # weights halved, for GPUs and for storage
+    INT8 = "int8"  # weights and activations, with calibrated ranges
+    DYNAMIC = "dynamic"  # int8 weights only: four times smaller, no calibration
 
 
 class Kind(NamedTuple):
@@ -73,6 +75,20 @@ class TensorSpec(Struct):
     shape: tuple[PositiveInt, ...]
     dtype: str
     quant: Quant | None = None
+
+
+class Drop(Struct):
+    """What an artifact loses against its float model on the same pictures, in percentage points.
+
+    points: positive is worse. low, high: its 95 % interval. basis `labels`: top-1 accuracy lost; basis
+    `float`: top-1 answers that differ from the float model's, for pictures without labels.
+    """
+
+    points: float
+    low: float
+    high: float
+    images: PositiveInt
+    basis: Annotated[str, msgspec.Meta(pattern="^(labels|float)$")]
 
 
 class Preprocess(Struct):

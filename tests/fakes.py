@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgecv.bundle import Artifact, Bundle, Made, Manifest, Origin, describe_file
+from edgecv.bundle import SCHEMA_VERSION, Artifact, Bundle, Made, Manifest, Origin, describe_file
 from edgecv.spec import Format, Precision, Preprocess, TensorSpec
 
 CLASSES = 10
@@ -40,7 +40,7 @@ def write_bundle(root: Path, kinds: tuple[tuple[Format, Precision], ...] = KINDS
             )
         )
     manifest = Manifest(
-        schema_version=1,
+        schema_version=SCHEMA_VERSION,
         name="tiny",
         task="classification",
         labels=describe_file(root, "labels.txt"),

@@ -20,7 +20,7 @@ LAYERS = (
     ("errors", "quiet"),
     ("spec",),
     ("files", "photos"),
-    ("timing", "tasks", "image", "bundle"),
+    ("timing", "tasks", "image", "bundle", "statistics"),
     ("data",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

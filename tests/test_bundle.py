@@ -60,8 +60,8 @@ def test_a_bundle_opens_with_its_labels_and_golden_samples(bundle: Bundle) -> No
         (("preprocess", "size_hw"), [10**9, 8], "$.preprocess.size_hw"),  # absurd
         (("artifacts", 0, "output", "shape"), [1, 7], "gives (1, 7), not (1, 10)"),  # other classes
         (("artifacts", 1, "precision"), "fp32", "two artifacts are onnx:fp32"),  # twice the same
-        (("schema_version",), 2, "upgrade edgecv"),  # written by a later edgecv
-        (("schema_version",), 0, "convert the model again"),  # by an earlier one
+        (("schema_version",), 3, "upgrade edgecv"),  # written by a later edgecv
+        (("schema_version",), 1, "convert the model again"),  # by an earlier one
     ],
 )
 def test_a_wrong_manifest_is_named_by_file_and_key(

@@ -25,19 +25,18 @@ from edgecv.bundle import (
     Calibration,
     Made,
     Manifest,
-    Origin,
     bundle_cache,
     describe_file,
     is_bundle,
 )
-from edgecv.converters.architecture import build_onnx
 from edgecv.converters.build import Host, Judged, best
-from edgecv.converters.models import DEFAULT_MODEL, Model, get_model, read_weights
+from edgecv.converters.float_model import FloatModel
+from edgecv.converters.models import DEFAULT_MODEL, get_model, load
 from edgecv.converters.recipes import NEEDS, Advance, Source
 from edgecv.converters.verify import float_logits
 from edgecv.data import Pictures, load_labelled, load_pictures, read_pictures, sample_pictures
 from edgecv.errors import ConversionError
-from edgecv.files import new_folder, refuse_stranger, sha256_file
+from edgecv.files import new_folder, refuse_stranger
 from edgecv.spec import Format, Kind, Precision
 from edgecv.tasks import softmax
 
@@ -91,23 +90,21 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
     missing, or a float artifact is further than FLOAT_TOLERANCE from the source).
     """
     model = get_model(request.model)
-    kinds = [Kind(f, p) for f in request.formats for p in Precision if p is Precision.FP32 or request.int8]
-    _require(kinds, model)
+    precisions = [Precision.FP32, *([Precision.INT8] if request.int8 else [])]
+    kinds = [Kind(f, p) for f in request.formats for p in precisions]
+    _require(kinds, model.needs)
     out = request.out or bundle_cache(model.name)
     refuse_stranger(out, is_bundle)  # now, and not after a minute's work
     replaced = (out / MANIFEST).exists()
     clock = _Clock(reporter or Silent())
     notes: list[str] = []
-    weights_path = request.weights or model.weights.locate()
     with clock.stage("float graph", None):
-        onnx_model = build_onnx(
-            model.name, model.architecture, read_weights(model, weights_path), model.preprocess.size_hw
-        )
+        source = load(model, request.weights)
+    notes += source.notes
     with clock.stage("reading pictures", None):
-        calibration, judged, labels = _pictures(request, model, notes)
-    source = Source(onnx_model, model.preprocess, host.threads, calibration.images)
+        calibration, judged, labels = _pictures(request, source, notes)
     with clock.stage("float reference", len(judged.images)) as advance:
-        reference = float_logits(onnx_model, model.preprocess, judged.images, host.threads, advance)
+        reference = float_logits(source.graph, source.preprocess, judged.images, host.threads, advance)
     if request.int8 and labels is None:
         score = float(np.median(softmax(reference).max(axis=1)))
         notes.append(
@@ -122,26 +119,27 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
         notes.append(f"the bundle that was at {out} has been replaced")
     truth = Judged(judged, reference, labels)
     with new_folder(out, is_bundle) as folder:
-        artifacts = tuple(best(kind, source, folder, host, clock.stage, truth) for kind in kinds)
-        (folder / LABELS).write_text("\n".join(model.labels()) + "\n", encoding="utf-8")
+        start = Source(source.graph, source.preprocess, host.threads, calibration.images)
+        artifacts = tuple(best(kind, start, folder, host, clock.stage, truth) for kind in kinds)
+        (folder / LABELS).write_text("\n".join(source.labels) + "\n", encoding="utf-8")
         np.savez(folder / GOLDEN, images=judged.images[:GOLDEN_IMAGES], logits=reference[:GOLDEN_IMAGES])
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
-            name=model.name,
+            name=source.name,
             task="classification",
             labels=describe_file(folder, LABELS),
-            classes=model.architecture.classes,
-            preprocess=model.preprocess,
+            classes=len(source.labels),
+            preprocess=source.preprocess,
             artifacts=artifacts,
             golden=describe_file(folder, GOLDEN),
-            made=_made(request, model, weights_path, calibration, host),
+            made=_made(request, source, calibration, host),
         )
         _write_manifest(folder, manifest)
     return Conversion(Bundle.open(out), clock.seconds, notes)
 
 
 def _pictures(
-    request: Request, model: Model, notes: list[str]
+    request: Request, model: FloatModel, notes: list[str]
 ) -> tuple[Pictures, Pictures, tuple[int, ...] | None]:
     """(calibration pictures, pictures to judge on, their labels or None)."""
     count = CALIBRATION_IMAGES if request.int8 else FLOAT_IMAGES
@@ -158,15 +156,14 @@ def _pictures(
         notes.append(f"{calibration.skipped} unreadable files in {request.calibration} were skipped")
     if request.data is None:
         return calibration, calibration, None
-    labelled = load_labelled(request.data, model.labels())
+    labelled = load_labelled(request.data, model.labels)
     judged, kept = read_pictures(labelled.paths, model.preprocess, str(request.data))
     if judged.skipped:
         notes.append(f"{judged.skipped} unreadable files in {request.data} were skipped")
     return calibration, judged, tuple(labelled.labels[i] for i in kept)
 
 
-def _made(request: Request, model: Model, weights: Path, calibration: Pictures, host: Host) -> Made:
-    origin = weights.name if request.weights else model.weights.origin
+def _made(request: Request, model: FloatModel, calibration: Pictures, host: Host) -> Made:
     tools = {"edgecv": edgecv.__version__, "python": platform.python_version()}
     for name in _TOOLS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -177,7 +174,7 @@ def _made(request: Request, model: Model, weights: Path, calibration: Pictures, 
             pictures=calibration.description, images=len(calibration.images), digest=calibration.digest
         )
     return Made(
-        origin=Origin(model=model.name, weights=origin, sha256=sha256_file(weights)),
+        origin=model.origin,
         tools=tools,
         seed=request.seed,
         arithmetic=host.arithmetic,
@@ -185,8 +182,8 @@ def _made(request: Request, model: Model, weights: Path, calibration: Pictures, 
     )
 
 
-def _require(kinds: list[Kind], model: Model) -> None:
-    needs = {"onnx", "onnxruntime"}.union(*(NEEDS[kind] for kind in kinds), model.needs)
+def _require(kinds: list[Kind], also: tuple[str, ...]) -> None:
+    needs = {"onnx", "onnxruntime"}.union(*(NEEDS[kind] for kind in kinds), also)
     missing = sorted(name for name in needs if importlib.util.find_spec(name) is None)
     if missing:
         raise ConversionError(

@@ -15,14 +15,17 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from edgecv.bundle import Origin
 from edgecv.converters.architecture import (
     EFFICIENTNET_LITE0,
     MOBILENET_V2,
     Architecture,
     Weights,
+    build_onnx,
     fold_batch_norm,
     layers,
 )
+from edgecv.converters.float_model import FloatModel
 from edgecv.converters.keras_weights import read_layers
 from edgecv.converters.torch_weights import read_state_dict
 from edgecv.errors import ModelError, UsageError
@@ -223,6 +226,16 @@ def get_model(name: str) -> Model:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UsageError(f"unknown model {name!r}; {hint}there are {', '.join(names)}")
+
+
+def load(model: Model, weights: Path | None = None) -> FloatModel:
+    """The model with its published weights, or those in a file; ModelError when they do not fit."""
+    path = weights or model.weights.locate()
+    graph = build_onnx(model.name, model.architecture, read_weights(model, path), model.preprocess.size_hw)
+    origin = Origin(
+        model=model.name, weights=path.name if weights else model.weights.origin, sha256=sha256_file(path)
+    )
+    return FloatModel(model.name, graph, model.preprocess, model.labels(), origin)
 
 
 def read_weights(model: Model, path: Path) -> dict[str, Weights]:

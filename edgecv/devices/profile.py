@@ -67,8 +67,8 @@ class Detect(Struct):
 class Inference(Struct):
     """What to run, best first, and on how many threads.
 
-    order: every `format:precision`, so that whatever engine is installed, something is chosen; `why` says
-    what the order rests on. threads: the fast cores of the largest variant; 0 means this machine's own
+    order: every format in fp32 and int8 as `format:precision`, so that whatever engine is installed,
+    something is chosen; `why` says what the order rests on. threads: the fast cores of the largest variant; 0 means this machine's own
     physical cores. int8_saturates: int8 products are summed in 16 bits, which costs accuracy.
     """
 
@@ -79,15 +79,19 @@ class Inference(Struct):
 
     def __post_init__(self) -> None:
         kinds = [_kind(text) for text in self.order]
-        missing = [str(kind) for kind in ALL_KINDS if kind not in kinds]
+        needed = (kind for kind in ALL_KINDS if kind.precision in (Precision.FP32, Precision.INT8))
+        missing = [str(kind) for kind in needed if kind not in kinds]
         if missing:
             raise ValueError(f"`order` has to list every kind; missing: {', '.join(missing)}")
-        if len(kinds) != len(ALL_KINDS):
+        if len(kinds) != len(set(kinds)):
             raise ValueError("`order` names a kind twice")
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        return tuple(Kind.parse(text) for text in self.order)
+        """`order`, and behind it what it need not name: fp16 and dynamic, which no CPU here runs faster."""
+        named = tuple(Kind.parse(text) for text in self.order)
+        rest = (Kind(f, p) for p in (Precision.FP16, Precision.DYNAMIC) for f in Format)
+        return (*named, *(kind for kind in rest if kind not in named))
 
 
 class Memory(Struct):

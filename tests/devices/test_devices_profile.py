@@ -38,7 +38,7 @@ def test_every_profile_is_in_the_file_of_its_name(profile):
 @each_profile
 def test_every_kind_is_listed_so_that_some_engine_is_always_left(profile):
     assert sorted(profile.inference.kinds) == sorted(ALL_KINDS)
-    assert len(ALL_KINDS) == 6
+    assert len(ALL_KINDS) == 12
 
 
 @each_profile

@@ -1,0 +1,30 @@
+"""The float model every artifact is made from, whatever it was read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgecv.bundle import Origin
+from edgecv.spec import Preprocess
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """A classifier as the converters take it.
+
+    graph: the canonical float ONNX graph, opset >= 13, fixed shapes, batch norms folded: one input
+    [1, 3, H, W] float32, the picture normalised by `preprocess` (in its colour order), and one output
+    `logits` [1, classes] float32, before any softmax.
+    notes: what was found or decided while reading it that the user should be told.
+    """
+
+    name: str
+    graph: onnx.ModelProto
+    preprocess: Preprocess
+    labels: tuple[str, ...]
+    origin: Origin
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,59 @@
+"""Paired comparisons: what a model loses, with an interval, when both models saw the same pictures."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecv.spec import Drop
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_Z95 = 1.959964
+
+
+def paired_interval(lost: int, won: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of (lost - won) / n for paired yes/no outcomes, as shares.
+
+    lost: pictures only the first model gets right; won: only the second. Adjusted Wald interval of Bonett
+    and Price (J. Educ. Behav. Stat. 37, 2012): one is added to both counts and two to n, so that no
+    discordant picture at all still leaves an interval.
+    """
+    p_lost, p_won = (lost + 1) / (n + 2), (won + 1) / (n + 2)
+    centre = p_lost - p_won
+    half = _Z95 * math.sqrt(max(p_lost + p_won - centre**2, 0.0) / (n + 2))
+    return max(centre - half, -1.0), min(centre + half, 1.0)
+
+
+def accuracy_drop(reference_right: NDArray[np.bool_], other_right: NDArray[np.bool_]) -> Drop:
+    """Top-1 points lost from the reference to the other; [n] whether each picture was answered rightly."""
+    lost = int((reference_right & ~other_right).sum())
+    won = int((~reference_right & other_right).sum())
+    n = len(reference_right)
+    low, high = paired_interval(lost, won, n)
+    return Drop(points=100 * (lost - won) / n, low=100 * low, high=100 * high, images=n, basis="labels")
+
+
+def disagreement(same: NDArray[np.bool_]) -> Drop:
+    """Answers that changed, in points, with the Wilson 95 % interval; [n] whether each answer is the same.
+
+    Wilson, J. Am. Stat. Assoc. 22 (1927).
+    """
+    n = len(same)
+    share = float(1 - same.mean())
+    centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+    half = _Z95 / (1 + _Z95**2 / n) * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n**2))
+    low, high = max(centre - half, 0.0), min(centre + half, 1.0)
+    return Drop(points=100 * share, low=100 * low, high=100 * high, images=n, basis="float")
+
+
+def describe_drop(drop: Drop, bound: float | None = None) -> str:
+    """`-0.2 points (95 % interval -1.0 to 0.6, 1,000 pictures)`, and whether `bound` can be told from it."""
+    text = f"{drop.points:+.1f} points (95 % interval {drop.low:+.1f} to {drop.high:+.1f}, "
+    text += f"{drop.images:,} pictures)"
+    if bound is not None and drop.low <= bound < drop.high:
+        text += f"; so few pictures cannot tell it from {bound:g}"
+    return text
