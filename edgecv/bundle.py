@@ -107,7 +107,12 @@ class Guarantee(Struct):
 
 
 class Artifact(Struct):
-    """One model file for one engine. `files[0]` is what the engine opens."""
+    """One model file for one engine. `files[0]` is what the engine opens.
+
+    precise_if_saturating: the engine is to be told to sum exactly on a CPU whose int8 saturates.
+    needs_exact_sums: there is no such switch, and on such a CPU it loses accuracy that was not measured.
+    search: the recipes that were tried for it.
+    """
 
     format: Format
     precision: Precision
@@ -116,6 +121,7 @@ class Artifact(Struct):
     output: TensorSpec
     recipe: str
     precise_if_saturating: bool = False
+    needs_exact_sums: bool = False
     verified: Agreement | None = None
     search: tuple[Trial, ...] = ()
 
@@ -144,6 +150,15 @@ class Calibration(Struct):
     digest: Sha256
 
 
+class Preparation(Struct):
+    """An edit of the float graph before int8: the logits' SQNR with it and without, and whether it was used."""
+
+    step: str
+    sqnr_db: float
+    without_db: float
+    used: bool
+
+
 class Made(Struct):
     """How the bundle was made, enough to make it again."""
 
@@ -152,6 +167,8 @@ class Made(Struct):
     seed: int
     arithmetic: str
     calibration: Calibration | None = None
+    target: str | None = None
+    preparation: tuple[Preparation, ...] = ()
 
 
 class Manifest(Struct):

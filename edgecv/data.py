@@ -5,16 +5,24 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib.metadata
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from edgecv.errors import DataError
 from edgecv.image import Preprocessor
-from edgecv.photos import SUFFIXES, list_images, quieten_opencv, read_image
+from edgecv.photos import (
+    SUFFIXES,
+    list_images,
+    match_images,
+    quieten_opencv,
+    read_image,
+    why_unreadable,
+)
 from edgecv.spec import Preprocess
 
 if TYPE_CHECKING:
@@ -52,23 +60,95 @@ class Labelled:
     labels: tuple[int, ...]
 
 
-def load_pictures(where: Path, rule: Preprocess, count: int, seed: int = 0) -> Pictures:
-    """Up to `count` preprocessed pictures from a folder (drawn with `seed`) or a video (spread over it).
+class Candidate(NamedTuple):
+    """A picture to choose: bgr [H, W, 3] uint8 as OpenCV delivers it, or None and why there is none."""
 
-    Raises DataError when nothing can be read; unreadable files are skipped and counted.
+    name: str
+    bgr: NDArray[np.uint8] | None
+    why: str = ""
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Pictures in the order to take them, read one by one as they are asked for.
+
+    total: how many will come at most, None where nobody knows. frames: they are of a video or a camera.
+    even: they are spread over the whole of it, so whoever needs fewer looks at all and takes them evenly.
     """
-    if where.is_dir():
-        paths = list_images(where)
-        if not paths:
-            raise DataError(f"{where}: no image files ({' '.join(SUFFIXES)})")
-        order = np.random.default_rng(seed).permutation(len(paths))
-        return read_pictures([paths[i] for i in order], rule, str(where), count)[0]
-    if not where.exists():
-        raise DataError(f"{where}: no such folder or video")
-    if where.suffix.lower() in SUFFIXES:
-        return read_pictures([where], rule, str(where))[0]
-    frames = list(_spread(where, count))
-    return Pictures(_prepare(frames, rule), f"{len(frames)} frames of {where.name}")
+
+    candidates: Iterator[Candidate]
+    description: str
+    total: int | None = None
+    frames: bool = False
+    even: bool = False
+
+
+def draw(where: Path | str, count: int, seed: int = 0) -> Draw:
+    """The pictures of a folder, a shell pattern or a list (.csv) in an order drawn with `seed`, or a video's.
+
+    Of a video `count` frames come, spread over it; of the others all. Raises DataError, naming `where`,
+    when it is none of these or holds no picture.
+    """
+    text = str(where)
+    path = Path(text).expanduser()
+    if path.exists() and not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise DataError(f"no permission to read {path}")
+    if path.is_file() and path.suffix == ".csv":
+        return _shuffled([file for file, _, _ in _rows(path)], text, seed)
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+        wanted = _spread_indices(path, count)
+        frames = (
+            Candidate(f"{path.name} frame {index}", bgr, "" if bgr is not None else "torn frame")
+            for index, bgr in _frames(path, wanted)
+        )
+        return Draw(frames, path.name, len(wanted), frames=True, even=True)
+    if path.is_dir():
+        paths, matches = list_images(path), 0
+    elif path.exists():
+        paths, matches = [path], 0
+    elif any(sign in text for sign in "*?["):
+        paths, matches = match_images(text)
+    else:
+        raise DataError(f"{where}: no such folder or video, and no pattern of files")
+    if not paths:
+        found = f"{matches} matches but " if matches else ""
+        raise DataError(f"{where}: {found}no image files ({' '.join(SUFFIXES)})")
+    return _shuffled(paths, text, seed, path if path.is_dir() else None)
+
+
+def _shuffled(paths: Sequence[Path], description: str, seed: int, root: Path | None = None) -> Draw:
+    order = np.random.default_rng(seed).permutation(len(paths))
+
+    def candidates() -> Iterator[Candidate]:
+        for path in (paths[i] for i in order):
+            bgr = read_image(path)
+            why = why_unreadable(path) if bgr is None else ""
+            yield Candidate(str(path.relative_to(root) if root else path), bgr, why, path)
+
+    return Draw(candidates(), description, len(paths))
+
+
+def load_pictures(where: Path, rule: Preprocess, count: int, seed: int = 0) -> Pictures:
+    """Up to `count` preprocessed pictures of `draw`, as they come; unreadable ones are skipped and counted.
+
+    Raises DataError when nothing can be read.
+    """
+    drawn = draw(where, count, seed)
+    images: list[NDArray[np.uint8]] = []
+    skipped = 0
+    preprocessor = Preprocessor(rule)
+    for candidate in drawn.candidates:
+        if candidate.bgr is None:
+            skipped += 1
+            continue
+        images.append(preprocessor(candidate.bgr)[0].copy())
+        if len(images) == count:
+            break
+    if not images:
+        raise DataError(f"{where}: none of the {skipped} image files could be read")
+    description = f"{len(images)} frames of {drawn.description}" if drawn.frames else drawn.description
+    return Pictures(np.stack(images), description, skipped)
 
 
 def read_pictures(
@@ -144,22 +224,32 @@ def load_labelled(where: Path, labels: Sequence[str]) -> Labelled:
     return Labelled(tuple(paths), tuple(indices))
 
 
+def labelled_files(where: Path) -> list[Path]:
+    """The pictures of a labelled set, labels not looked at; DataError for a table that is none."""
+    table = where if where.suffix == ".csv" else where / "labels.csv"
+    return [path for path, _, _ in _rows(table)] if table.is_file() else list_images(where)
+
+
 def _from_csv(table: Path, labels: Sequence[str]) -> Labelled:
-    paths: list[Path] = []
-    indices: list[int] = []
+    rows = [(path, _class_index(text, labels, row)) for path, text, row in _rows(table)]
+    return Labelled(tuple(path for path, _ in rows), tuple(index for _, index in rows))
+
+
+def _rows(table: Path) -> Iterator[tuple[Path, str, str]]:
+    """(picture, label as written, `table:line`) of every row."""
+    found = False
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if not {"file", "label"} <= set(rows.fieldnames or ()):
                 raise DataError(f"{table}: the first line must name the columns file,label")
             for row in rows:
-                paths.append(table.parent / (row["file"] or ""))
-                indices.append(_class_index(row["label"] or "", labels, f"{table}:{rows.line_num}"))
+                found = True
+                yield table.parent / (row["file"] or ""), row["label"] or "", f"{table}:{rows.line_num}"
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: not a CSV text file ({error})") from error
-    if not paths:
+    if not found:
         raise DataError(f"{table}: no rows below the header")
-    return Labelled(tuple(paths), tuple(indices))
 
 
 def _class_index(text: str, labels: Sequence[str], where: str) -> int:
@@ -177,9 +267,14 @@ def _prepare(frames: Sequence[NDArray[np.uint8]], rule: Preprocess) -> NDArray[n
 
 
 def _spread(video: Path, count: int) -> Iterator[NDArray[np.uint8]]:
-    """`count` frames spread evenly over a video, fewer when it is shorter; decoded in order, no seeking.
+    """`count` frames spread evenly over a video, fewer when it is shorter."""
+    return (bgr for _, bgr in _frames(video, _spread_indices(video, count)) if bgr is not None)
 
-    A first pass only counts: what a container says of its length is often wrong.
+
+def _spread_indices(video: Path, count: int) -> list[int]:
+    """Which frames `count` evenly spread ones are; counted by a pass over the video.
+
+    What a container says of its length is often wrong. Raises DataError when there is no frame.
     """
     import cv2
 
@@ -191,16 +286,23 @@ def _spread(video: Path, count: int) -> Iterator[NDArray[np.uint8]]:
     capture.release()
     if not total:
         raise DataError(f"{video}: not a video, or it has no frames")
-    wanted = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
+
+
+def _frames(video: Path, wanted: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+    """The frames with these ascending numbers, None for a torn one; decoded in order, no seeking."""
+    import cv2
+
     capture = cv2.VideoCapture(str(video))
     try:
-        for index in range(total):
-            if not capture.grab():
-                return
-            if index in wanted:
-                ok, frame = capture.retrieve()
-                if ok:
-                    yield frame
+        at = -1
+        for index in wanted:
+            while at < index:
+                if not capture.grab():
+                    return
+                at += 1
+            ok, frame = capture.retrieve()
+            yield index, frame if ok else None
     finally:
         capture.release()
 

@@ -33,11 +33,16 @@ def cache_dir() -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file under a temporary name, then rename it into place."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename it into place."""
     with writing(path):
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
         except BaseException:
@@ -75,6 +80,19 @@ def new_folder(destination: Path, ours: Callable[[Path], bool]) -> Iterator[Path
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+@contextlib.contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Yield an empty folder on the same disk as `beside`, which is gone when the block ends."""
+    beside = Path(os.path.abspath(beside))
+    with writing(beside):
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        folder = _sibling(beside)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def refuse_stranger(destination: Path, ours: Callable[[Path], bool]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import zlib
@@ -30,6 +31,12 @@ def list_images(folder: Path) -> list[Path]:
     )
 
 
+def match_images(pattern: str) -> tuple[list[Path], int]:
+    """The images a shell pattern matches, `**` reaching into folders, and how many matches there are."""
+    matches = [Path(match) for match in glob.glob(os.path.expanduser(pattern), recursive=True)]
+    return natural_order(path for path in matches if is_image(path)), len(matches)
+
+
 def natural_order(paths: Iterable[Path]) -> list[Path]:
     """As people count: `img2.jpg` before `img10.jpg`, folder by folder."""
     return sorted(paths, key=_natural_key)
@@ -50,6 +57,17 @@ def read_image(path: Path) -> np.ndarray | None:
         return decode(path.read_bytes())
     except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
+
+
+def why_unreadable(path: Path) -> str:
+    """The likeliest reason for None from `read_image`, in a few words."""
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or "not a file name"
+    if not content:
+        return "empty file"
+    return "no image OpenCV can decode" if _is_whole(content) else "cut off or damaged"
 
 
 def decode(content: bytes) -> np.ndarray | None:

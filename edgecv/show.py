@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from edgecv.api import Session
+    from edgecv.api import Checked, Inspected, Session
+    from edgecv.converters.collect import Collected
     from edgecv.converters.convert import Conversion
     from edgecv.devices import Detected
+    from edgecv.reports.findings import Cells
     from edgecv.reports.render import Written
     from edgecv.reports.schema import Accuracy, Report
     from edgecv.runtime.pipeline import Result, Summary
     from edgecv.runtime.replay import Replayed
 
 REDRAW_S = 0.1  # of the live line
+SENSITIVE = 10  # operations named without --operations
 
 
 class _Stages:
@@ -288,6 +291,128 @@ def detected(as_json: bool) -> None:
         shown = ", ".join(value) if isinstance(value, list) else value
         table.add_row(name.replace("_", " "), "unknown" if value in (None, "", []) else str(shown))
     _console().print(table)
+
+
+# Calibration pictures -------------------------------------------------------------------------------------
+
+
+def checked(done: Checked, as_json: bool) -> None:
+    """What the doctor found, a row a finding, then the verdicts."""
+    import json
+
+    if as_json:
+        click.echo(json.dumps(checked_json(done), indent=2))
+        return
+    report, console = done.report, _console()
+    if report.findings:
+        table = _table("finding", "", "what", "where", "what to do", numbers=0)
+        for finding in report.findings:
+            table.add_row(
+                finding.check.value,
+                "left out" if finding.dropped else "said",
+                finding.what,
+                finding.where,
+                finding.advice,
+            )
+        console.print(table)
+    varied = "" if report.variety is None else f", as varied as {report.variety:.1f} different ones"
+    console.print(f"{report.usable} of {report.seen} pictures are fit to calibrate on{varied}.")
+    if done.ranges:
+        console.print(f"{str(done.ranges)[0].upper()}{str(done.ranges)[1:]}.", soft_wrap=True)
+    _notes(done.notes)
+
+
+def checked_json(done: Checked) -> dict[str, Any]:
+    import msgspec
+
+    report = done.report
+    ranges = done.ranges and {**msgspec.to_builtins(done.ranges), "stable": done.ranges.stable}
+    return {**msgspec.to_builtins(report), "enough": report.enough, "ranges": ranges, "notes": done.notes}
+
+
+def collected(done: Collected) -> None:
+    """One line of what was seen, kept and left out, and one of why it ended early."""
+    from edgecv.converters.collect import Ended
+
+    left_out = ", ".join(f"{count} {check.value}" for check, count in done.dropped.items())
+    there = f" ({done.before + done.kept} there now)" if done.before else ""
+    click.echo(
+        f"{done.seen} frames seen, {done.kept} kept in {done.folder}{there}"
+        + (f"; left out: {left_out}" if left_out else "")
+    )
+    if done.ended is not Ended.DONE:
+        _notes([f"{done.kept} of {done.wanted} frames: {done.ended.value}; {done.advice}"])
+
+
+# What is in a bundle --------------------------------------------------------------------------------------
+
+
+def inspected(found: Inspected, operations: bool, as_json: bool) -> None:
+    """The verdict, the artifacts, their files, the search behind them, and how all of it was made."""
+    import json
+
+    from edgecv.reports import findings
+
+    if as_json:
+        click.echo(json.dumps(inspected_json(found), indent=2))
+        return
+    manifest, console = found.bundle.manifest, _console()
+    verdict = findings.verdict(manifest)
+    style = {True: "bold green", False: "bold red", None: "bold"}[verdict.good]
+    console.print(f"{manifest.name}: {verdict.headline}", style=style, soft_wrap=True)
+    for line in verdict.lines:
+        console.print(line, soft_wrap=True)
+    console.print(_cells(findings.artifact_cells(found.artifacts)))
+    console.print(_cells(findings.file_cells(found.contents)))
+    for row in found.contents:
+        if row.unread:
+            console.print(f"{row.kind}: {row.unread}", soft_wrap=True)
+        elif operations:
+            console.print(_cells(findings.operation_cells(row.operations), row.kind))
+    for artifact in found.artifacts:
+        if artifact.search:
+            tried = findings.trial_cells(artifact).without("Why")
+            console.print(_cells(tried, f"{artifact.kind}, what was tried"))
+            for trial in artifact.search:
+                if trial.verdict == "failed":
+                    console.print(f"{trial.recipe} failed: {trial.reason}", soft_wrap=True)
+    if manifest.sensitivity:
+        most = None if operations else SENSITIVE
+        console.print(_cells(findings.sensitivity_cells(manifest, most), "Sensitivity to int8"))
+    for what, value in findings.condition_rows(manifest):
+        console.print(f"{what}: {value}", soft_wrap=True)
+
+
+def inspected_json(found: Inspected) -> dict[str, Any]:
+    import msgspec
+
+    from edgecv.converters.inspect import contents_json
+    from edgecv.reports.findings import verdict
+
+    manifest = found.bundle.manifest
+    kept = msgspec.structs.replace(manifest, artifacts=found.artifacts)
+    return {
+        "bundle": str(found.bundle.root),
+        "verdict": verdict(manifest)._asdict(),
+        "manifest": msgspec.to_builtins(kept),
+        "files": contents_json(found.contents),
+    }
+
+
+def _cells(cells: Cells, title: str | None = None) -> Table:
+    """A table of findings, its headings on two lines; text, since names come from files."""
+    from rich.text import Text
+
+    table = _table(numbers=0)
+    table.title, table.title_justify, table.title_style = title, "left", "bold"
+    table.pad_edge, table.collapse_padding = False, True
+    for position, heading in enumerate(cells.headings):
+        words = position < cells.words
+        folded = heading.replace(", ", "\n").replace(" (", "\n(")
+        table.add_column(folded, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for row in cells.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
 
 
 def _notes(notes: Sequence[str]) -> None:

@@ -13,6 +13,12 @@ NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Rgb = tuple[float, float, float]
+PositiveRgb = tuple[
+    Annotated[float, msgspec.Meta(gt=0)],
+    Annotated[float, msgspec.Meta(gt=0)],
+    Annotated[float, msgspec.Meta(gt=0)],
+]
+Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
 
 class Format(str, enum.Enum):
@@ -52,9 +58,17 @@ class Interpolation(str, enum.Enum):
     AREA = "area"  # INTER_AREA: pixel-area average, which is antialiased when shrinking
 
 
+class Color(str, enum.Enum):
+    """The order of a pixel's three bytes as the artifact takes them."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+
+
 class Resize(str, enum.Enum):
     CENTER_CROP = "center_crop"  # the middle crop_fraction of the shorter side, then resized
     STRETCH = "stretch"  # the whole frame, aspect ratio not kept
+    LETTERBOX = "letterbox"  # the whole frame, aspect ratio kept, pad_value on the right or at the bottom
 
 
 class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,14 +108,16 @@ class Drop(Struct):
 class Preprocess(Struct):
     """From a camera frame to the model's input; the same for calibration, running and scoring.
 
-    The artifacts take `[1, H, W, 3] uint8` in `color` order. `mean` and `std`, one value a channel on
-    the 0..255 scale, are already inside every artifact: they are recorded, nobody applies them again.
+    The artifacts take `[1, H, W, 3] uint8` in `color` order. `mean` and `std`, one value a channel in the
+    same order on the 0..255 scale, are already inside every artifact: they are recorded, nobody applies
+    them again. `crop_fraction` belongs to center_crop, `pad_value` (a grey) to letterbox.
     """
 
     size_hw: tuple[Pixels, Pixels]
     resize: Resize = Resize.CENTER_CROP
     crop_fraction: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
     interpolation: Interpolation = Interpolation.CUBIC
-    color: Annotated[str, msgspec.Meta(pattern="^rgb$")] = "rgb"
+    pad_value: Byte = 114
+    color: Color = Color.RGB
     mean: Rgb = (0.0, 0.0, 0.0)
-    std: Rgb = (1.0, 1.0, 1.0)
+    std: PositiveRgb = (1.0, 1.0, 1.0)

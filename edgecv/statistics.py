@@ -50,10 +50,37 @@ def disagreement(same: NDArray[np.bool_]) -> Drop:
     return Drop(points=100 * share, low=100 * low, high=100 * high, images=n, basis="float")
 
 
+def resolved(drop: Drop, bound: float = 0.0) -> bool:
+    """Whether the interval lies wholly above `bound`, or below it or on it."""
+    return drop.low > bound or drop.high <= bound
+
+
+def pictures_needed(drop: Drop, bound: float) -> int | None:
+    """About how many pictures it takes until the interval of a drop as large as this one excludes `bound`.
+
+    The interval narrows with the square root of n. Rounded up to two digits; None when the drop is the
+    bound, or so near that a million pictures would not do.
+    """
+    half, distance = (drop.high - drop.low) / 2, abs(drop.points - bound)
+    if distance == 0 or (needed := drop.images * (half / distance) ** 2) > 1e6:
+        return None
+    unit = 10 ** max(len(str(math.ceil(needed))) - 2, 0)
+    return math.ceil(needed / unit) * unit
+
+
 def describe_drop(drop: Drop, bound: float | None = None) -> str:
-    """`-0.2 points (95 % interval -1.0 to 0.6, 1,000 pictures)`, and whether `bound` can be told from it."""
-    text = f"{drop.points:+.1f} points (95 % interval {drop.low:+.1f} to {drop.high:+.1f}, "
-    text += f"{drop.images:,} pictures)"
-    if bound is not None and drop.low <= bound < drop.high:
-        text += f"; so few pictures cannot tell it from {bound:g}"
-    return text
+    """A drop in words, and whether `bound` can be told from it.
+
+    `+0.2 points (95 % interval -0.6 to +1.0, 1,000 pictures)` with labels, without them
+    `3.1 % of answers changed (95 % interval 1.2 to 7.8, 128 pictures)`.
+    """
+    pictures = f"{drop.images:,} picture{'s' if drop.images != 1 else ''}"
+    if drop.basis == "labels":
+        text = f"{drop.points:+.1f} points (95 % interval {drop.low:+.1f} to {drop.high:+.1f}, {pictures})"
+    else:
+        text = f"{drop.points:.1f} % of answers changed (95 % interval {drop.low:.1f} to {drop.high:.1f}, "
+        text += f"{pictures})"
+    if bound is None or resolved(drop, bound):
+        return text
+    needed = pictures_needed(drop, bound)
+    return text + f"; so few cannot tell it from {bound:g}" + (f", about {needed:,} could" if needed else "")

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecv.spec import Struct
+from edgecv.spec import Precision, Struct
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FLOAT_TOLERANCE = 1e-3  # between a float artifact's logits and the float source's, absolute
+# Largest error of a correct artifact's logits as a share of the largest logit: for fp32 sums in another
+# order, for fp16 rounding to 11 bits in every layer.
+_TOLERANCE = {Precision.FP32: 1e-4, Precision.FP16: 2e-2}
 
 
 class Prediction(Struct):
@@ -58,3 +60,9 @@ def sqnr_db(reference: NDArray[np.float32], other: NDArray[np.float32]) -> float
     noise = np.square(reference.astype(np.float64) - other).sum()
     signal = np.square(reference.astype(np.float64)).sum()
     return float(10 * np.log10(max(signal, 1e-12) / noise)) if noise else None
+
+
+def float_tolerance(precision: Precision, reference: NDArray[np.float32]) -> float | None:
+    """How far logits of a float artifact may be from the float source's, absolute; None for int8 weights."""
+    share = _TOLERANCE.get(precision)
+    return None if share is None else share * max(1.0, float(np.abs(reference).max()))

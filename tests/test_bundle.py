@@ -46,7 +46,8 @@ def test_a_bundle_opens_with_its_labels_and_golden_samples(bundle: Bundle) -> No
         ),  # one too few
         (("preprocess", "crop_fraction"), 1.5, "$.preprocess.crop_fraction"),  # out of range
         (("preprocess", "interpolation"), "magic", "$.preprocess.interpolation"),  # not a filter we have
-        (("preprocess", "color"), "bgr", "$.preprocess.color"),  # the contract is RGB
+        (("preprocess", "color"), "grey", "$.preprocess.color"),  # three channels, one of two orders
+        (("preprocess", "std"), [1.0, 0.0, 1.0], "$.preprocess.std[1]"),  # a division by zero
         (("artifacts", 1, "format"), "tensorrt", "$.artifacts[1].format"),  # not a format we have
         (("artifacts",), [], "$.artifacts"),  # a bundle of nothing
         (("classes",), "ten", "$.classes"),  # the wrong type

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecv.image import Preprocessor
-from edgecv.spec import Interpolation, Preprocess, Resize
+from edgecv.spec import Color, Interpolation, Preprocess, Resize
 
 
 def gradient(height: int, width: int) -> np.ndarray:
@@ -25,6 +25,35 @@ def test_colour_order_is_swapped_once() -> None:
     assert (image[0, ..., 0] == 200).all()  # red first
     assert image[0, 0, 0].tolist() == [200, 0, 0]
     assert image[0, -1, -1].tolist() == [200, 255, 255]
+
+
+@pytest.mark.parametrize("resize", list(Resize))
+def test_bgr_is_rgb_with_the_channels_reversed(resize: Resize) -> None:
+    frame = gradient(30, 50)
+    rgb = Preprocessor(Preprocess(size_hw=(12, 16), resize=resize))(frame)
+    bgr = Preprocessor(Preprocess(size_hw=(12, 16), resize=resize, color=Color.BGR))(frame)
+    assert (bgr == rgb[..., ::-1]).all()
+    assert (bgr[0, 0, 0] != rgb[0, 0, 0]).any()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "inner"),
+    [
+        (20, 40, (8, 16)),  # wide: grey below
+        (40, 20, (16, 8)),  # tall: grey on the right
+        (16, 16, (16, 16)),  # the same shape: no grey
+        (2, 900, (1, 16)),  # so wide that less than a row would be left of it
+    ],
+)
+def test_letterbox_keeps_the_aspect_ratio_and_pads_right_and_bottom(
+    height: int, width: int, inner: tuple[int, int]
+) -> None:
+    preprocessor = Preprocessor(Preprocess(size_hw=(16, 16), resize=Resize.LETTERBOX, pad_value=7))
+    preprocessor(np.full((16, 16, 3), 99, np.uint8))  # what an earlier frame left must not show through
+    image = preprocessor(np.full((height, width, 3), 200, np.uint8))[0]
+    expected = np.full((16, 16, 3), 7, np.uint8)
+    expected[: inner[0], : inner[1]] = 200
+    np.testing.assert_array_equal(image, expected)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +113,9 @@ def test_any_frame_gives_the_shape_and_a_flat_one_stays_flat(
     rule = Preprocess(size_hw=(h, w), crop_fraction=fraction, resize=resize, interpolation=interpolation)
     image = Preprocessor(rule)(np.full((height, width, 3), (10, 20, 30), np.uint8))
     assert image.shape == (1, h, w, 3)
+    if resize is Resize.LETTERBOX:
+        image = image[:, : max(1, round(height * min(h / height, w / width)))]
+        image = image[:, :, : max(1, round(width * min(h / height, w / width)))]
     assert (image == (30, 20, 10)).all()
 
 

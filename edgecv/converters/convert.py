@@ -1,16 +1,19 @@
-"""From a model's name to a verified bundle."""
+"""From a float model to a verified bundle."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import importlib.metadata
 import importlib.util
+import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import numpy as np
@@ -23,27 +26,42 @@ from edgecv.bundle import (
     SCHEMA_VERSION,
     Bundle,
     Calibration,
+    File,
+    Guarantee,
     Made,
     Manifest,
+    Preparation,
+    Sensitivity,
     bundle_cache,
     describe_file,
     is_bundle,
 )
-from edgecv.converters.build import Host, Judged, best
+from edgecv.converters import importers, preparation, sensitivity
+from edgecv.converters.calibration import CALIBRATION_IMAGES
+from edgecv.converters.calibration import load as load_calibration
+from edgecv.converters.class_names import shifted_labels
 from edgecv.converters.float_model import FloatModel
+from edgecv.converters.importers import ImportOptions
 from edgecv.converters.models import DEFAULT_MODEL, get_model, load
+from edgecv.converters.picture_checks import MIN_PICTURES
 from edgecv.converters.recipes import NEEDS, Advance, Source
+from edgecv.converters.search import Host, Judged, search
 from edgecv.converters.verify import float_logits
-from edgecv.data import Pictures, load_labelled, load_pictures, read_pictures, sample_pictures
-from edgecv.errors import ConversionError
-from edgecv.files import new_folder, refuse_stranger
-from edgecv.spec import Format, Kind, Precision
+from edgecv.data import Draw, Pictures, load_labelled, read_pictures, sample_pictures
+from edgecv.errors import ConversionError, DataError, ModelError
+from edgecv.files import new_folder, refuse_stranger, scratch_folder
+from edgecv.spec import Format, Kind, Precision, Preprocess
+from edgecv.statistics import describe_drop
 from edgecv.tasks import softmax
 
-CALIBRATION_IMAGES = 128
+if TYPE_CHECKING:
+    import onnx
+
 FLOAT_IMAGES = 16  # enough to verify float artifacts when nothing is calibrated
 GOLDEN_IMAGES = 4
-FEW_IMAGES = 16  # fewer to calibrate on are worth a warning
+SENSITIVITY_IMAGES = 8
+BEST_EFFORT = ".best-effort"  # behind the name of a bundle that missed its bound
+_BLAMED = 3
 _TOOLS = ("ai-edge-litert", "litert-quantizer", "nncf", "numpy", "onnx", "onnxruntime", "openvino")
 
 
@@ -62,108 +80,252 @@ class Silent:
 
 @dataclass(frozen=True)
 class Request:
-    """What to convert. `calibration` is a folder or a video, `data` a labelled set (data.load_labelled)."""
+    """What to convert: a known model's name, or what importers.load reads, as `own` says.
+
+    calibration: what calibration.load takes; None for the sample pictures. check_pictures: leave out those
+    with a fault. data: a labelled set (data.load_labelled). precisions: beside fp32, which is always made.
+    max_drop: the bound on what an artifact of reduced precision may lose, in points (spec.Drop).
+    """
 
     model: str = DEFAULT_MODEL
-    int8: bool = False
+    precisions: tuple[Precision, ...] = ()
     formats: tuple[Format, ...] = tuple(Format)
-    calibration: Path | None = None
+    own: ImportOptions = field(default_factory=ImportOptions)
+    calibration: str | Draw | None = None
+    check_pictures: bool = True
     data: Path | None = None
     weights: Path | None = None
     out: Path | None = None
     seed: int = 0
+    max_drop: float | None = None
+
+    @property
+    def int8(self) -> bool:
+        return Precision.INT8 in self.precisions
 
 
 @dataclass
 class Conversion:
-    """The bundle that was written, the seconds each stage took, and what the user should be told."""
+    """The bundle that was written, the seconds each stage took, and what the user should be told.
+
+    judged and logits ([N, classes] a kind) are what the artifacts were measured on and what they answered.
+    """
 
     bundle: Bundle
+    judged: Judged
+    logits: dict[Kind, np.ndarray]
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def missed(self) -> str | None:
+        """What to say when an artifact lost more than the bound; the bundle is then a best effort."""
+        guarantee = self.bundle.manifest.guarantee
+        return None if guarantee is None or guarantee.met else _missed(self.bundle)
 
 
 def convert(request: Request, host: Host, reporter: Reporter | None = None) -> Conversion:
     """Convert a model to a verified bundle; nothing is written unless every check has passed.
 
+    Where an artifact misses `max_drop` with every recipe, the bundle is written with BEST_EFFORT behind its
+    name, its guarantee marked as not met, and Conversion.missed says which layers are to blame.
     Raises ModelError (unknown model, wrong weights), DataError (pictures) or ConversionError (a package is
-    missing, or a float artifact is further than FLOAT_TOLERANCE from the source).
+    missing, or a float artifact is further than tasks.float_tolerance from the source).
     """
-    model = get_model(request.model)
-    precisions = [Precision.FP32, *([Precision.INT8] if request.int8 else [])]
-    kinds = [Kind(f, p) for f in request.formats for p in precisions]
-    _require(kinds, model.needs)
-    out = request.out or bundle_cache(model.name)
-    refuse_stranger(out, is_bundle)  # now, and not after a minute's work
-    replaced = (out / MANIFEST).exists()
+    kinds = [Kind(f, p) for f in request.formats for p in (Precision.FP32, *request.precisions)]
+    known = None if importers.is_path(request.model) else get_model(request.model)
+    _require(kinds, known.needs if known else ())
+    if request.out or known:
+        # Now, and not after a minute's work.
+        refuse_stranger(request.out or bundle_cache(request.model), is_bundle)
     clock = _Clock(reporter or Silent())
     notes: list[str] = []
-    with clock.stage("float graph", None):
-        source = load(model, request.weights)
+    with clock.stage("float graph", None) as advance:
+        source = (
+            load(known, request.weights) if known else importers.load(request.model, request.own, advance)
+        )
+    out = request.out or bundle_cache(source.name)
     notes += source.notes
-    with clock.stage("reading pictures", None):
-        calibration, judged, labels = _pictures(request, source, notes)
+    with clock.stage("reading pictures", None) as advance:
+        calibration, judged, labels = _pictures(request, source, notes, advance)
     with clock.stage("float reference", len(judged.images)) as advance:
         reference = float_logits(source.graph, source.preprocess, judged.images, host.threads, advance)
-    if request.int8 and labels is None:
-        score = float(np.median(softmax(reference).max(axis=1)))
-        notes.append(
-            "agreement is measured on the calibration pictures, where the float model's own best class has a "
-            f"median score of {score:.2f}; --data LABELLED gives accuracy"
-        )
-    if request.int8 and len(calibration.images) < FEW_IMAGES:
-        notes.append(
-            f"int8 ranges from {len(calibration.images)} pictures are guesses: give {FEW_IMAGES} or more"
-        )
-    if replaced:
-        notes.append(f"the bundle that was at {out} has been replaced")
-    truth = Judged(judged, reference, labels)
-    with new_folder(out, is_bundle) as folder:
-        start = Source(source.graph, source.preprocess, host.threads, calibration.images)
-        artifacts = tuple(best(kind, start, folder, host, clock.stage, truth) for kind in kinds)
-        (folder / LABELS).write_text("\n".join(source.labels) + "\n", encoding="utf-8")
-        np.savez(folder / GOLDEN, images=judged.images[:GOLDEN_IMAGES], logits=reference[:GOLDEN_IMAGES])
+    truth = _checked(request, Judged(judged, reference, labels), calibration, notes)
+    prepared, steps = source.graph, ()
+    if request.int8:
+        with clock.stage("preparing for int8", preparation.MEASUREMENTS) as advance:
+            prepared, steps = preparation.choose(
+                source.graph, source.preprocess, calibration.images, host.threads, advance
+            )
+    ranked = functools.cache(lambda: _ranked(prepared, source.preprocess, calibration, host, clock))
+    start = Source(
+        model=source.graph,
+        prepared=prepared,
+        rule=source.preprocess,
+        threads=host.threads,
+        calibration=calibration.images,
+        in_float=functools.partial(_most_sensitive, prepared, ranked),
+    )
+    with scratch_folder(out) as folder:
+        found = [search(kind, start, folder, host, clock.stage, truth, request.max_drop) for kind in kinds]
+        met = all(each.holds is not False for each in found)
+        wants_blame = not met or ranked.cache_info().currsize
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             name=source.name,
             task="classification",
-            labels=describe_file(folder, LABELS),
+            labels=_labels(folder, source),
             classes=len(source.labels),
             preprocess=source.preprocess,
-            artifacts=artifacts,
-            golden=describe_file(folder, GOLDEN),
-            made=_made(request, source, calibration, host),
+            artifacts=tuple(each.artifact for each in found),
+            golden=_golden(folder, truth),
+            made=_made(request, source, calibration, host, steps),
+            sensitivity=ranked() if wants_blame else (),
+            guarantee=_guarantee(request, host, met),
         )
         _write_manifest(folder, manifest)
-    return Conversion(Bundle.open(out), clock.seconds, notes)
+        final = out if met else out.with_name(out.name + BEST_EFFORT)
+        if (final / MANIFEST).exists():
+            notes.append(f"the bundle that was at {final} has been replaced")
+        with new_folder(final, is_bundle) as destination:
+            for file in folder.iterdir():
+                file.rename(destination / file.name)
+    logits = {each.artifact.kind: each.logits for each in found}
+    return Conversion(Bundle.open(final), truth, logits, clock.seconds, notes)
 
 
 def _pictures(
-    request: Request, model: FloatModel, notes: list[str]
+    request: Request, model: FloatModel, notes: list[str], advance: Advance
 ) -> tuple[Pictures, Pictures, tuple[int, ...] | None]:
     """(calibration pictures, pictures to judge on, their labels or None)."""
     count = CALIBRATION_IMAGES if request.int8 else FLOAT_IMAGES
-    if request.calibration:
-        calibration = load_pictures(request.calibration, model.preprocess, count, request.seed)
-    else:
+    labelled = load_labelled(request.data, model.labels) if request.data else None
+    if request.calibration is None:
         calibration = sample_pictures(model.preprocess, count)
         if request.int8:
             notes.append(
                 f"calibrated on {calibration.description}; for your own accuracy give pictures from your "
                 "camera with --calibration DIR"
             )
-    if calibration.skipped:
-        notes.append(f"{calibration.skipped} unreadable files in {request.calibration} were skipped")
-    if request.data is None:
-        return calibration, calibration, None
-    labelled = load_labelled(request.data, model.labels)
+    else:
+        looked = load_calibration(
+            request.calibration,
+            model.preprocess,
+            count,
+            request.seed,
+            doctor=request.check_pictures and request.int8,
+            labels=model.labels,
+            judged=labelled.paths if labelled else (),
+            advance=advance,
+        )
+        calibration = looked.pictures
+        if request.int8:
+            notes += [f"calibration: {finding}" for finding in looked.report.findings]
+    if labelled is None:
+        return *_held_back(request, calibration), None
     judged, kept = read_pictures(labelled.paths, model.preprocess, str(request.data))
     if judged.skipped:
         notes.append(f"{judged.skipped} unreadable files in {request.data} were skipped")
     return calibration, judged, tuple(labelled.labels[i] for i in kept)
 
 
-def _made(request: Request, model: FloatModel, calibration: Pictures, host: Host) -> Made:
+def _held_back(request: Request, pictures: Pictures) -> tuple[Pictures, Pictures]:
+    """(to calibrate on, to judge on): the same without a bound, a quarter of them apart under one."""
+    apart = len(pictures.images) // 4
+    if request.max_drop is None or not request.int8 or not apart:
+        return pictures, pictures
+    judged = dataclasses.replace(
+        pictures,
+        images=pictures.images[:apart],
+        description=f"{apart} pictures held back from {pictures.description}",
+    )
+    return dataclasses.replace(pictures, images=pictures.images[apart:]), judged
+
+
+def _checked(request: Request, truth: Judged, calibration: Pictures, notes: list[str]) -> Judged:
+    """The pictures, their labels made to fit the model, and what its own answers say of both as notes."""
+    if not np.isfinite(truth.reference).all():
+        raise ModelError("the float model answers NaN or infinity; are its weights whole?")
+    if truth.labels is not None and (shift := shifted_labels(truth.reference, truth.labels)):
+        front = "a background class in front" if shift > 0 else "no background class"
+        notes.append(
+            f"labels were shifted by {shift:+d}: the model has {front}, the labels suppose otherwise"
+        )
+        truth = truth._replace(labels=tuple(label + shift for label in truth.labels))
+    if not request.int8:
+        return truth
+    if truth.labels is None:
+        score = float(np.median(softmax(truth.reference).max(axis=1)))
+        notes.append(
+            "agreement is measured on the calibration pictures, where the float model's own best class has a "
+            f"median score of {score:.2f}; --data LABELLED gives accuracy"
+        )
+    few = len(calibration.images)
+    if few < MIN_PICTURES and request.max_drop is not None:
+        raise DataError(f"{few} calibration pictures cannot carry a --max-drop: give {MIN_PICTURES} or more")
+    if len(truth.reference) >= MIN_PICTURES and len(set(truth.reference.argmax(axis=1).tolist())) == 1:
+        notes.append("the float model gives every picture the same class: agreement says little on these")
+    return truth
+
+
+def _ranked(
+    graph: onnx.ModelProto, rule: Preprocess, calibration: Pictures, host: Host, clock: _Clock
+) -> tuple[Sensitivity, ...]:
+    images = calibration.images[:SENSITIVITY_IMAGES]
+    with clock.stage("ranking operations", len(sensitivity.operations(graph))) as advance:
+        return sensitivity.rank(graph, rule, images, host.threads, advance)
+
+
+def _most_sensitive(
+    graph: onnx.ModelProto, ranked: Callable[[], tuple[Sensitivity, ...]], share: float
+) -> tuple[str, ...]:
+    """Names of the nodes of the most sensitive operations, `share` of all operations."""
+    worst = {each.name for each in ranked()[: math.ceil(share * len(ranked()))]}
+    chosen = [operation for operation in sensitivity.operations(graph) if operation.name in worst]
+    return tuple(node.name for operation in chosen for node in operation.nodes)
+
+
+def _labels(folder: Path, model: FloatModel) -> File:
+    (folder / LABELS).write_text("\n".join(model.labels) + "\n", encoding="utf-8")
+    return describe_file(folder, LABELS)
+
+
+def _golden(folder: Path, truth: Judged) -> File:
+    images, logits = truth.pictures.images[:GOLDEN_IMAGES], truth.reference[:GOLDEN_IMAGES]
+    np.savez(folder / GOLDEN, images=images, logits=logits)
+    return describe_file(folder, GOLDEN)
+
+
+def _guarantee(request: Request, host: Host, met: bool) -> Guarantee | None:
+    if request.max_drop is None:
+        return None
+    return Guarantee(max_drop=request.max_drop, target=host.target.name, met=met)
+
+
+def _missed(bundle: Bundle) -> str:
+    """One line: which artifacts lost how much, and the operations that cost the most."""
+    manifest = bundle.manifest
+    assert manifest.guarantee is not None
+    bound = manifest.guarantee.max_drop
+    losers = [
+        f"{artifact.kind} {describe_drop(artifact.verified.drop)}"
+        for artifact in manifest.artifacts
+        if artifact.verified and artifact.verified.drop and artifact.verified.drop.points > bound
+    ]
+    blamed = ", ".join(each.name for each in manifest.sensitivity[:_BLAMED])
+    return (
+        f"--max-drop {bound:g} could not be held: {'; '.join(losers)}; most to blame: {blamed}; the best "
+        f"found is at {bundle.root}, as a best effort (`edgecv inspect` shows the search)"
+    )
+
+
+def _made(
+    request: Request,
+    model: FloatModel,
+    calibration: Pictures,
+    host: Host,
+    steps: tuple[Preparation, ...],
+) -> Made:
     tools = {"edgecv": edgecv.__version__, "python": platform.python_version()}
     for name in _TOOLS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -179,6 +341,8 @@ def _made(request: Request, model: FloatModel, calibration: Pictures, host: Host
         seed=request.seed,
         arithmetic=host.arithmetic,
         calibration=used,
+        target=host.target.name,
+        preparation=steps,
     )
 
 

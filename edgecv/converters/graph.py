@@ -92,6 +92,18 @@ def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.Mo
     return edited, whole
 
 
+def depthwise(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Names of the depthwise convolutions: one filter a channel."""
+    shapes = {constant.name: constant.dims for constant in model.graph.initializer}
+    convolutions = (node for node in model.graph.node if node.op_type == "Conv")
+    return tuple(
+        node.name
+        for node in convolutions
+        if list(shapes.get(node.input[1], ()))[1:2] == [1]
+        and any(a.name == "group" and a.i > 1 for a in node.attribute)
+    )
+
+
 def normalise(images: np.ndarray, rule: Preprocess) -> np.ndarray:
     """[N, H, W, 3] uint8 RGB -> [N, 3, H, W] float32, (x - mean) / std: what the canonical graph takes."""
     centred = (images.astype(np.float32) - np.float32(rule.mean)) / np.float32(rule.std)

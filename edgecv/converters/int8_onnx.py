@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecv.converters.graph import IMAGE, normalise
-from edgecv.errors import ConversionError
+from edgecv.converters.graph import IMAGE, normalise, with_image_input
 from edgecv.spec import Preprocess
 
 if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
-
-RECIPE = (
-    "static int8 QDQ, uint8 activations, int8 per-channel weights, min-max ranges; classifier output float"
-)
 
 
 def quantise(
@@ -28,10 +23,13 @@ def quantise(
     rule: Preprocess,
     images: NDArray[np.uint8],
     advance: Callable[[int], None],
+    ranges: str = "MinMax",
+    in_float: Sequence[str] = (),
 ) -> onnx.ModelProto:
     """The int8 ONNX model of a canonical graph whose mean is a whole number (graph.with_integer_mean).
 
-    images: [N, H, W, 3] uint8 calibration pictures. `advance` is told how many have been seen.
+    images: [N, H, W, 3] uint8 calibration pictures. `advance` is told how many have been seen. ranges: the
+    calibration method, MinMax or Percentile. in_float: nodes of the graph that stay float.
     """
     import onnx
     from onnxruntime import quantization
@@ -68,7 +66,8 @@ def quantise(
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
-                calibrate_method=quantization.CalibrationMethod.MinMax,
+                calibrate_method=quantization.CalibrationMethod[ranges],
+                nodes_to_exclude=list(in_float),
                 extra_options={
                     "OpTypesToExcludeOutputQuantization": ["Gemm"],
                     "TensorQuantOverrides": {source: [override]},
@@ -80,7 +79,10 @@ def quantise(
 
 
 def _with_uint8_input(model: onnx.ModelProto, rule: Preprocess) -> onnx.ModelProto:
-    """Replace the float input and its QuantizeLinear by the image itself: a pixel is its own code."""
+    """Replace the float input and its QuantizeLinear by the image itself: a pixel is its own code.
+
+    Where what reads the input stays float there is none, and the picture is normalised in float.
+    """
     import onnx
     from onnx import helper
 
@@ -88,9 +90,7 @@ def _with_uint8_input(model: onnx.ModelProto, rule: Preprocess) -> onnx.ModelPro
     source = graph.input[0].name
     readers = [node for node in graph.node if source in node.input]
     if len(readers) != 1 or readers[0].op_type != "QuantizeLinear":
-        raise ConversionError(
-            "onnxruntime.quantization left the input unquantised; is its version supported?"
-        )
+        return with_image_input(model, rule)
     first = helper.make_node(
         "Transpose", [IMAGE], [readers[0].output[0]], name="image.transpose", perm=[0, 3, 1, 2]
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-RECIPE = "static int8, per-channel weights, min-max ranges; classifier dynamic int8, output float"
-
 
 def quantise(
     model: onnx.ModelProto,
@@ -25,10 +24,13 @@ def quantise(
     images: NDArray[np.uint8],
     threads: int,
     advance: Callable[[int], None],
+    weights: str = "min_max_uniform_quantize",
+    in_float: Sequence[str] = (),
 ) -> bytes:
     """The int8 TFLite file of a canonical graph whose mean is a whole number (graph.with_integer_mean).
 
-    images: [N, H, W, 3] uint8 calibration pictures. `advance` is told how many have been seen.
+    images: [N, H, W, 3] uint8 calibration pictures. `advance` is told how many have been seen. weights: the
+    quantizer's algorithm that finds their scales. in_float: nodes of the graph whose operations stay float.
     """
     from litert_quantizer import calibrator, qtyping, quantizer, recipe
 
@@ -47,7 +49,10 @@ def quantise(
                 yield {IMAGE: (image[None].astype(np.float32) - mean) / std}
 
     with quiet():
-        work = quantizer.Quantizer(bytearray(emit(with_nhwc_input(model, rule))), recipe.static_wi8_ai8())
+        work = quantizer.Quantizer(
+            bytearray(emit(with_nhwc_input(model, rule))),
+            recipe.static_wi8_ai8(weights),
+        )
         # int8 logits tie: a level is 0.05 and 15 % of pictures have two classes on the top one. Both rules
         # are needed to keep the answer in float, the classifier's and the output's.
         # One scale for its weights: tflite-runtime takes a file with one a channel, and answers nonsense.
@@ -59,6 +64,15 @@ def quantise(
             qtyping.TFLOperationName.OUTPUT,
             algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE,
         )
+        written = {
+            re.escape(output) for node in model.graph.node if node.name in in_float for output in node.output
+        }
+        if written:  # an operation is known by the tensors it writes
+            work.update_quantization_recipe(
+                f"(^|;)({'|'.join(sorted(written))});",
+                qtyping.TFLOperationName.ALL_SUPPORTED,
+                algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE,
+            )
         ranges = work.calibrate(
             {"serving_default": Samples()},
             num_threads=threads,
@@ -72,7 +86,10 @@ def quantise(
 
 
 def with_uint8_input(content: bytes, rule: Preprocess) -> bytes:
-    """Put uint8 -> int8 in front of a file with an int8 input: one subtraction of 128 a pixel."""
+    """Put the uint8 picture in front of the file.
+
+    An int8 input takes its pixels less 128 (QUANTIZE), a float one (x - mean) / std (DEQUANTIZE).
+    """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -83,7 +100,8 @@ def with_uint8_input(content: bytes, rule: Preprocess) -> bytes:
             buffer.offset = buffer.size = 0
     graph = model.subgraphs[0]
     inner = graph.inputs[0]
-    graph.tensors[inner].name = f"{IMAGE}.int8"
+    coded = graph.tensors[inner].type == schema.TensorType.INT8
+    graph.tensors[inner].name = f"{IMAGE}.{'int8' if coded else 'float'}"
     outer = schema.TensorT()
     outer.name, outer.shape, outer.type, outer.buffer = (
         IMAGE,
@@ -98,7 +116,8 @@ def with_uint8_input(content: bytes, rule: Preprocess) -> bytes:
     index = len(graph.tensors) - 1
 
     code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.QUANTIZE
+    builtin = schema.BuiltinOperator.QUANTIZE if coded else schema.BuiltinOperator.DEQUANTIZE
+    code.builtinCode = code.deprecatedBuiltinCode = builtin
     code.version = 1
     model.operatorCodes.append(code)
     operator = schema.OperatorT()

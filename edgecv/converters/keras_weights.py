@@ -11,7 +11,7 @@ from edgecv.errors import ModelError
 
 
 def read_layers(path: Path) -> dict[str, list[NDArray]]:
-    """Each layer's arrays, in Keras's own order, by the layer's name in the model.
+    """Each layer's arrays, in Keras's own order, by the layer's name in the model; [] where it has none.
 
     Raises ModelError when the file is not HDF5, is truncated, or holds no Keras layers.
     """
@@ -24,17 +24,19 @@ def read_layers(path: Path) -> dict[str, list[NDArray]]:
         raise ModelError(f"{path}: not a readable HDF5 file: {_first_line(error)}") from error
     except (AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: damaged Keras weights: {_first_line(error)}") from error
-    if not layers:
+    if not any(layers.values()):
         raise ModelError(f"{path}: an HDF5 file without Keras layers")
     return layers
 
 
 def _keras3(group) -> dict[str, list[NDArray]]:
-    """layers/<class>_<n>/vars/{0,1,...}; the layer's own name is an attribute of `vars`."""
+    """layers/<class>_<n>/vars/{0,1,...}; the layer's own name is an attribute of `vars`, if there are any."""
     found = {}
-    for layer in group.values():
+    for group_name, layer in group.items():
         variables = layer.get("vars")
-        if variables is not None and len(variables):
+        if variables is None or not len(variables):
+            found.setdefault(group_name, [])
+        else:
             found[_text(variables.attrs["name"])] = [
                 np.asarray(variables[str(i)]) for i in range(len(variables))
             ]
@@ -46,8 +48,7 @@ def _keras2(group) -> dict[str, list[NDArray]]:
     found = {}
     for name in (_text(n) for n in group.attrs.get("layer_names", ())):
         weights = [_text(n) for n in group[name].attrs.get("weight_names", ())]
-        if weights:
-            found[name] = [np.asarray(group[name][weight]) for weight in weights]
+        found[name] = [np.asarray(group[name][weight]) for weight in weights]
     return found
 
 

@@ -1,17 +1,19 @@
-"""How each artifact is made: recipes as data, one entry a way of writing a format and precision.
+"""How each artifact is made: recipes as data, one line a way of writing a format and precision.
 
-Where a kind has several recipes that apply, all are built and the one nearest to the float model, measured
-in its own engine, is kept.
+An int8 kind has a ladder, from the fastest to the safest. A conversion takes the first recipe that applies
+or, asked for a bound on the accuracy lost, climbs until one holds it. Where a kind has several recipes of
+the same speed (`alternatives`), a conversion without a bound builds them all and keeps the nearest to float.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgecv.converters import graph, int8_onnx, int8_tflite, openvino, tflite
+from edgecv.converters import graph, int8_onnx, int8_tflite, openvino, reduced, tflite
 from edgecv.spec import Format, Kind, Precision, Preprocess
 
 if TYPE_CHECKING:
@@ -19,31 +21,43 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
+Advance = Callable[[int], None]
+
 
 @dataclass(frozen=True)
 class Source:
     """What every recipe starts from.
 
-    model: the canonical float graph; rule: its preprocessing; calibration: [N, H, W, 3] uint8 or None.
+    model: the canonical float graph; prepared: the graph int8 is made from (converters.preparation);
+    calibration: [N, H, W, 3] uint8. in_float(share): the most sensitive operations, as many as that share
+    of all, by the names of their nodes; measured when it is first asked for.
     """
 
     model: onnx.ModelProto
+    prepared: onnx.ModelProto
     rule: Preprocess
     threads: int
-    calibration: NDArray[np.uint8] | None = None
+    calibration: NDArray[np.uint8]
+    in_float: Callable[[float], tuple[str, ...]]
 
 
-Advance = Callable[[int], None]
 Build = Callable[[Source, Path, Advance], None]
 
 
 class Recipe(NamedTuple):
-    """`build` writes the artifact at a path whose suffix is FILE_SUFFIX[format]."""
+    """`build` writes the artifact at a path whose suffix is FILE_SUFFIX[format].
+
+    saturating: only for targets whose int8 sums saturate (True), only for others (False), or for all.
+    precise: the runtime is to use exact sums where the CPU saturates. risky: tried under a bound alone, on
+    a CPU that shows the damage. alternative: as fast as the recipe before it.
+    """
 
     text: str
     build: Build
-    only_if_saturating: bool = False
-    precise_if_saturating: bool = False
+    saturating: bool | None = None
+    precise: bool = False
+    risky: bool = False
+    alternative: bool = False
 
 
 FILE_SUFFIX = {Format.TFLITE: ".tflite", Format.ONNX: ".onnx", Format.OPENVINO: ".xml"}
@@ -56,6 +70,12 @@ NEEDS = {
     Kind(Format.TFLITE, Precision.INT8): ("ai_edge_litert", "litert_quantizer"),
     Kind(Format.ONNX, Precision.INT8): ("onnxruntime",),
     Kind(Format.OPENVINO, Precision.INT8): ("openvino", "nncf"),
+    Kind(Format.TFLITE, Precision.FP16): ("ai_edge_litert", "litert_quantizer"),
+    Kind(Format.ONNX, Precision.FP16): ("onnxruntime",),
+    Kind(Format.OPENVINO, Precision.FP16): ("openvino",),
+    Kind(Format.TFLITE, Precision.DYNAMIC): ("ai_edge_litert", "litert_quantizer"),
+    Kind(Format.ONNX, Precision.DYNAMIC): (),
+    Kind(Format.OPENVINO, Precision.DYNAMIC): ("openvino",),
 }
 
 
@@ -71,37 +91,94 @@ def _openvino_fp32(source: Source, path: Path, _: Advance) -> None:
     openvino.save(openvino.read(graph.with_image_input(source.model, source.rule)), path)
 
 
-def _tflite_int8(source: Source, path: Path, advance: Advance) -> None:
-    model, rule = graph.with_integer_mean(source.model, source.rule)
-    path.write_bytes(int8_tflite.quantise(model, rule, source.calibration, source.threads, advance))
+def _tflite_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0, **options: str) -> None:
+    model, rule = graph.with_integer_mean(source.prepared, source.rule)
+    floats = source.in_float(share) if share else ()
+    pictures, threads = source.calibration, source.threads
+    path.write_bytes(
+        int8_tflite.quantise(model, rule, pictures, threads, advance, in_float=floats, **options)
+    )
 
 
-def _onnx_int8(source: Source, path: Path, advance: Advance) -> None:
-    model, rule = graph.with_integer_mean(source.model, source.rule)
-    quantised = int8_onnx.quantise(model, rule, source.calibration, advance)
+def _onnx_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0, **options: str) -> None:
+    model, rule = graph.with_integer_mean(source.prepared, source.rule)
+    floats = source.in_float(share) if share else ()
+    quantised = int8_onnx.quantise(model, rule, source.calibration, advance, in_float=floats, **options)
     path.write_bytes(quantised.SerializeToString())
 
 
-def _openvino_int8(overflow_fix: str) -> Build:
-    def build(source: Source, path: Path, advance: Advance) -> None:
-        quantised = openvino.quantise(source.model, source.rule, source.calibration, overflow_fix, advance)
-        openvino.save(quantised, path)
+def _openvino_int8(
+    source: Source, path: Path, advance: Advance, *, fix: str, share: float = 0.0, depthwise: bool = False
+) -> None:
+    floats = source.in_float(share) if share else graph.depthwise(source.prepared) if depthwise else ()
+    quantised = openvino.quantise(
+        source.prepared, source.rule, source.calibration, fix, advance, in_float=floats
+    )
+    openvino.save(quantised, path)
 
-    return build
 
-
-_NNCF = "nncf static int8, per-channel weights, mixed preset, fast bias correction"
+_TFLITE = "static int8, per-channel weights, classifier dynamic int8, output float"
+_ONNX = "static int8 QDQ, uint8 activations, int8 per-channel weights, output float"
+_NNCF = "nncf static int8, per-channel weights, mixed preset"
+_FIRST, _ALL = "7-bit weights in the first layer", "7-bit weights"
+_SHARES = (("5 %", 0.05), ("10 %", 0.1), ("20 %", 0.2), ("40 %", 0.4))
 
 RECIPES: dict[Kind, tuple[Recipe, ...]] = {
     Kind(Format.TFLITE, Precision.FP32): (Recipe("float32, written from the ONNX graph", _tflite_fp32),),
     Kind(Format.ONNX, Precision.FP32): (Recipe("float32, batch norms folded", _onnx_fp32),),
     Kind(Format.OPENVINO, Precision.FP32): (Recipe("float32, from the ONNX graph", _openvino_fp32),),
-    Kind(Format.TFLITE, Precision.INT8): (Recipe(int8_tflite.RECIPE, _tflite_int8),),
-    Kind(Format.ONNX, Precision.INT8): (Recipe(int8_onnx.RECIPE, _onnx_int8, precise_if_saturating=True),),
-    Kind(Format.OPENVINO, Precision.INT8): (
-        # 7 bits in the first layer cost half a point of agreement where int8 does not saturate, and save
-        # six where it does.
-        Recipe(f"{_NNCF}, 7-bit weights in the first layer", _openvino_int8("first_layer_only")),
-        Recipe(f"{_NNCF}, 7-bit weights everywhere", _openvino_int8("enable"), only_if_saturating=True),
+    Kind(Format.TFLITE, Precision.INT8): (
+        Recipe(f"{_TFLITE}", _tflite_int8),
+        *(
+            Recipe(f"{_TFLITE}, {text} of operations float", partial(_tflite_int8, share=share))
+            for text, share in _SHARES
+        ),
     ),
+    Kind(Format.ONNX, Precision.INT8): (
+        # Sums of 16 bits are the fastest where they saturate, and may do for a model.
+        Recipe(f"{_ONNX}, sums may saturate", _onnx_int8, saturating=True, risky=True),
+        Recipe(f"{_ONNX}", _onnx_int8, precise=True),
+        Recipe(f"{_ONNX}, percentile ranges", partial(_onnx_int8, ranges="Percentile"), precise=True),
+        *(
+            Recipe(f"{_ONNX}, {text} of operations float", partial(_onnx_int8, share=share), precise=True)
+            for text, share in _SHARES
+        ),
+    ),
+    Kind(Format.OPENVINO, Precision.INT8): (
+        Recipe(f"{_NNCF}, 8-bit weights", partial(_openvino_int8, fix="disable"), saturating=False),
+        *(
+            Recipe(
+                f"{_NNCF}, 8-bit weights, {text} of operations float",
+                partial(_openvino_int8, fix="disable", share=share),
+                saturating=False,
+            )
+            for text, share in _SHARES
+        ),
+        # Sums of products with 7-bit weights cannot saturate. Which of the two is nearer to float depends
+        # on how much the weights need their eighth bit.
+        Recipe(f"{_NNCF}, {_FIRST}", partial(_openvino_int8, fix="first_layer_only"), saturating=True),
+        Recipe(f"{_NNCF}, {_ALL}", partial(_openvino_int8, fix="enable"), saturating=True, alternative=True),
+        *(
+            Recipe(
+                f"{_NNCF}, {bits}, depthwise convolutions float",
+                partial(_openvino_int8, fix=fix, depthwise=True),
+                saturating=True,
+            )
+            for bits, fix in ((_FIRST, "first_layer_only"), (_ALL, "enable"))
+        ),
+        *(
+            Recipe(
+                f"{_NNCF}, {_FIRST}, {text} of operations float",
+                partial(_openvino_int8, fix="first_layer_only", share=share),
+                saturating=True,
+            )
+            for text, share in _SHARES
+        ),
+    ),
+    Kind(Format.TFLITE, Precision.FP16): (Recipe(reduced.FP16_TFLITE, reduced.tflite_fp16),),
+    Kind(Format.ONNX, Precision.FP16): (Recipe(reduced.FP16_ONNX, reduced.onnx_fp16),),
+    Kind(Format.OPENVINO, Precision.FP16): (Recipe(reduced.FP16_OPENVINO, reduced.openvino_fp16),),
+    Kind(Format.TFLITE, Precision.DYNAMIC): (Recipe(reduced.DYNAMIC, reduced.tflite_dynamic),),
+    Kind(Format.ONNX, Precision.DYNAMIC): (Recipe(reduced.DYNAMIC, reduced.onnx_dynamic),),
+    Kind(Format.OPENVINO, Precision.DYNAMIC): (Recipe(reduced.DYNAMIC, reduced.openvino_dynamic),),
 }

@@ -10,6 +10,7 @@ import numpy as np
 from edgecv.bundle import Agreement
 from edgecv.converters.graph import normalise
 from edgecv.spec import Preprocess
+from edgecv.statistics import accuracy_drop, disagreement
 from edgecv.tasks import sqnr_db, top_indices
 
 if TYPE_CHECKING:
@@ -53,13 +54,19 @@ def agreement(
     """Compare two sets of logits [N, classes]; `labels` are N class indices when the pictures have them."""
     best = top_indices(other, 5)
     known = None if labels is None else np.asarray(labels)
+    answers = reference.argmax(axis=1)
+    if known is None:
+        drop = disagreement(answers == best[:, 0])
+    else:
+        drop = accuracy_drop(answers == known, best[:, 0] == known)
     return Agreement(
         images=len(other),
         pictures=pictures,
         max_abs_error=float(np.abs(reference - other).max()),
-        top1_agreement=float((reference.argmax(axis=1) == best[:, 0]).mean()),
+        top1_agreement=float((answers == best[:, 0]).mean()),
         sqnr_db=sqnr_db(reference, other),
         labelled=0 if known is None else len(known),
         top1=None if known is None else float((best[:, 0] == known).mean()),
         top5=None if known is None else float((best == known[:, None]).any(axis=1).mean()),
+        drop=drop,
     )

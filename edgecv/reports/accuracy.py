@@ -20,6 +20,7 @@ from edgecv.photos import read_image
 from edgecv.reports.schema import Accuracy
 from edgecv.runtime.engines import Engine, Options, installed, open_engine
 from edgecv.spec import Kind, Precision
+from edgecv.statistics import accuracy_drop
 from edgecv.tasks import top_indices
 
 if TYPE_CHECKING:
@@ -53,14 +54,11 @@ def evaluate(
     if not truth.size:
         raise DataError(f"{data}: none of the {len(labelled.paths)} pictures could be read")
     unreadable = len(labelled.paths) - truth.size
-    return tuple(
-        _score(a.kind, best[a.kind], truth, best[float_.kind] if float_ else None, unreadable)
-        for a, float_ in ((a, references[a.kind]) for a in artifacts)
-    )
+    return tuple(_score(a.kind, best, truth, references[a.kind], unreadable) for a in artifacts)
 
 
 def eval_json(accuracies: Iterable[Accuracy]) -> str:
-    """`{"artifacts": [{"format", "precision", "n", "top1", "top5", "agreement", "unreadable"}, ...]}`."""
+    """`{"artifacts": [{"format", "precision", "n", "top1", ...}, ...]}`, the fields of schema.Accuracy."""
     return json.dumps({"artifacts": [msgspec.to_builtins(accuracy) for accuracy in accuracies]}, indent=2)
 
 
@@ -114,19 +112,23 @@ def _run(
 
 
 def _score(
-    kind: Kind,
-    best: NDArray[np.intp],
-    truth: NDArray[np.intp],
-    reference: NDArray[np.intp] | None,
-    unreadable: int,
+    kind: Kind, best: Best, truth: NDArray[np.intp], reference: Artifact | None, unreadable: int
 ) -> Accuracy:
-    hits = best == truth[:, None]
+    answers = best[kind]
+    hits = answers == truth[:, None]
+    agreement = drop = None
+    if reference is not None:
+        expected = best[reference.kind][:, 0]
+        agreement = float((answers[:, 0] == expected).mean())
+        if reference.kind != kind:
+            drop = accuracy_drop(expected == truth, hits[:, 0])
     return Accuracy(
         format=kind.format,
         precision=kind.precision,
         n=len(truth),
         top1=float(hits[:, 0].mean()),
         top5=float(hits.any(axis=1).mean()),
-        agreement=None if reference is None else float((best[:, 0] == reference[:, 0]).mean()),
+        agreement=agreement,
+        drop=drop,
         unreadable=unreadable,
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from edgecv.errors import DataError, UsageError
 from edgecv.files import write_text, writing
+from edgecv.reports.pages import render_page, require_packages
 from edgecv.reports.plots import plots
 from edgecv.reports.schema import SCHEMA_VERSION, Report
 from edgecv.reports.table import (
@@ -78,7 +79,10 @@ def load_report(path: Path) -> Report:
         text = path.read_bytes()
         version = msgspec.json.decode(text, type=_Versioned).schema_version
         if version != SCHEMA_VERSION:
-            raise DataError(f"{path}: schema_version {version}, this edgecv reads {SCHEMA_VERSION}")
+            raise DataError(
+                f"{path}: schema_version {version}, this edgecv reads {SCHEMA_VERSION}; "
+                + ("upgrade edgecv" if version > SCHEMA_VERSION else "run `edgecv bench` again")
+            )
         return msgspec.json.decode(text, type=Report)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
@@ -92,23 +96,9 @@ def render_json(report: Report) -> str:
 
 def render_html(report: Report) -> str:
     """One page that needs nothing beside itself; raises UsageError when the `report` extra is missing."""
-    try:
-        import jinja2
-        import matplotlib  # noqa: F401  the plots import it where they use it
-    except ImportError as error:
-        raise UsageError(
-            'the page needs jinja2 and matplotlib: pip install "edgecv[report]", '
-            f"or copy {JSON} to a machine that has them and run `edgecv report {JSON}`"
-        ) from error
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("edgecv.reports", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["plain"] = plain
-    return environment.get_template(TEMPLATE).render(
+    require_packages(f"copy {JSON} to a machine that has them and run `edgecv report {JSON}`")
+    return render_page(
+        TEMPLATE,
         report=report,
         title=title(report),
         notes=notes(report),

@@ -7,10 +7,10 @@ from typing import Annotated
 import msgspec
 
 from edgecv.bundle import Artifact
-from edgecv.spec import Format, Fraction, Kind, NonNegativeInt, PositiveInt, Precision, Sha256, Struct
+from edgecv.spec import Drop, Format, Fraction, Kind, NonNegativeInt, PositiveInt, Precision, Sha256, Struct
 from edgecv.timing import Latency
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_SAMPLES = 2000
 MIN_SAMPLES = 30
 RULE = (
@@ -31,6 +31,7 @@ class Accuracy(Struct):
 
     top1 and top5: the share of pictures whose label is the best class, or among the five best.
     agreement: the share whose best class is the float artifact's, None when the bundle has none that runs.
+    drop: top-1 points lost against that float artifact; None for itself, too.
     """
 
     format: Format
@@ -39,6 +40,7 @@ class Accuracy(Struct):
     top1: Fraction
     top5: Fraction
     agreement: Fraction | None
+    drop: Drop | None = None
     unreadable: NonNegativeInt = 0
 
     @property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgecv.reports.schema import Accuracy, ArtifactReport, Measured, Report
 from edgecv.spec import Precision
+from edgecv.statistics import resolved
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,6 +66,7 @@ ACCURACY_COLUMNS = (
     ),
     Column("Accuracy, %", "top-5", lambda a, _m: optional(a.accuracy, lambda s: share(s.top5))),
     Column("Accuracy, %", "agree", lambda a, _m: optional(a.accuracy, agreement), narrow="agree\n%"),
+    Column("Accuracy, %", "drop", lambda a, _m: optional(a.accuracy, lost)),
 )
 
 
@@ -107,7 +109,20 @@ def notes(report: Report) -> tuple[str, ...]:
             f"The machine was busy before the run (load {c.before.load_1min:.2f} on "
             f"{optional(c.cores, str, 'unknown')} cores): expect better numbers when it is idle."
         )
-    return tuple(found)
+    return (*found, *drop_notes(a.accuracy for a in report.artifacts if a.accuracy))
+
+
+def drop_notes(accuracies: Iterable[Accuracy]) -> tuple[str, ...]:
+    """What a drop is, and which are no more than chance gives."""
+    with_drop = [(a, a.drop) for a in accuracies if a.drop is not None]
+    if not with_drop:
+        return ()
+    text = "Drop: top-1 points lost against float on the same pictures, with the 95 % interval."
+    unclear = [name(a) for a, drop in with_drop if not resolved(drop)]
+    if unclear:
+        pictures = f"{with_drop[0][1].images:,} pictures"
+        text += f" On {pictures} that of {', '.join(unclear)} cannot be told from 0."
+    return (text,)
 
 
 def condition_rows(report: Report) -> tuple[tuple[str, str], ...]:
@@ -145,21 +160,19 @@ def terminal_table(report: Report) -> Table:
         else:
             table.add_row(name(artifact), "skipped", style="dim")
     below = [f"{name(a)} skipped: {plain(a.skipped)}" for a in report.artifacts if a.skipped]
-    below += notes(report)
-    if below:
-        table.caption = _texts(["\n".join(below)])[0]
-        table.caption_justify = "left"
-    return table
+    return _captioned(table, [*below, *notes(report)])
 
 
 def accuracy_table(accuracies: Iterable[Accuracy]) -> Table:
-    numbers = ("pictures", "top-1 %", "top-5 %", "agree %")
+    accuracies = tuple(accuracies)
+    numbers = ("pictures", "top-1 %", "top-5 %", "agree %", "drop (95 % interval)")
     table = _table([("artifact", True), *((heading, False) for heading in numbers)])
     for a in accuracies:
-        pictures = f"{a.n:,}" + (f" ({a.unreadable} unreadable)" if a.unreadable else "")
-        cells = (name(a), pictures, share(a.top1), share(a.top5), agreement(a))
+        cells = (name(a), f"{a.n:,}", share(a.top1), share(a.top5), agreement(a), lost(a))
         table.add_row(*cells)
-    return table
+    unreadable = max((a.unreadable for a in accuracies), default=0)
+    skipped = [f"{unreadable:,} unreadable pictures were skipped."] if unreadable else []
+    return _captioned(table, [*drop_notes(accuracies), *skipped])
 
 
 def name(artifact: ArtifactReport | Accuracy) -> str:
@@ -185,6 +198,11 @@ def agreement(accuracy: Accuracy) -> str:
     if accuracy.precision is Precision.FP32:
         return "float"
     return optional(accuracy.agreement, share)
+
+
+def lost(accuracy: Accuracy) -> str:
+    """Points of top-1 lost against float, with the interval: `+0.8 (-0.3 to +1.9)`."""
+    return optional(accuracy.drop, lambda d: f"{d.points:+.1f} ({d.low:+.1f} to {d.high:+.1f})")
 
 
 def optional(value: object, text: Callable[..., str], none: str = NONE) -> str:
@@ -219,6 +237,14 @@ def _table(headings: Iterable[tuple[str, bool]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, words in headings:
         table.add_column(heading, justify="left" if words else "right")
+    return table
+
+
+def _captioned(table: Table, lines: Sequence[str]) -> Table:
+    """The table with lines of plain text below it."""
+    if lines:
+        table.caption = _texts(["\n".join(lines)])[0]
+        table.caption_justify = "left"
     return table
 
 

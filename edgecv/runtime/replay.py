@@ -9,8 +9,8 @@ import numpy as np
 from edgecv.bundle import Artifact, Bundle, Golden
 from edgecv.errors import EngineError
 from edgecv.runtime.engines import Options, installed, missing_message, open_engine
-from edgecv.spec import Precision, Struct
-from edgecv.tasks import FLOAT_TOLERANCE, sqnr_db
+from edgecv.spec import Struct
+from edgecv.tasks import float_tolerance, sqnr_db
 
 INT8_MARGIN_DB = 6.0  # below the signal-to-noise ratio measured at conversion: twice the error
 
@@ -27,7 +27,7 @@ class Replayed(Struct):
 def replay(bundle: Bundle, artifacts: Sequence[Artifact], options: Options) -> tuple[Replayed, ...]:
     """Run each artifact on the golden inputs and hold its logits against the float model's.
 
-    Float artifacts must agree within FLOAT_TOLERANCE; int8 ones must not be noisier than when they were
+    Float artifacts must agree within tasks.float_tolerance; int8 ones must not be noisier than when they were
     converted by more than INT8_MARGIN_DB, which is what a saturating CPU or a broken kernel does.
     """
     golden = bundle.golden()
@@ -48,9 +48,10 @@ def _replay(bundle: Bundle, artifact: Artifact, golden: Golden, options: Options
     logits = np.concatenate([engine.infer(image[None]).copy() for image in golden.images])
     engine.close()
     worst = float(np.abs(golden.logits - logits).max())
-    if artifact.precision is Precision.FP32:
-        passed = worst <= FLOAT_TOLERANCE
-        message = f"largest difference {worst:.1e}, allowed {FLOAT_TOLERANCE:.0e}"
+    allowed = float_tolerance(artifact.precision, golden.logits)
+    if allowed is not None:
+        passed = worst <= allowed
+        message = f"largest difference {worst:.1e}, allowed {allowed:.0e}"
     else:
         sqnr = sqnr_db(golden.logits, logits)
         recorded = artifact.verified.sqnr_db if artifact.verified else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from edgecv.converters.tflite import emit
 from edgecv.quiet import quiet
 
 Arrays = dict[str, NDArray]
@@ -57,15 +59,24 @@ def _random(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDAr
 
 
 def feed(model: onnx.ModelProto, seed: int = 0) -> Arrays:
-    """Random inputs: unit normal floats, any byte."""
+    """Random inputs: unit normal floats, any byte, integers from -9 to 9, either truth.
+
+    One whose name starts with `p` is at least 1 (a divisor), one that starts with `i` is 0 or 1 (an index).
+    """
     rng = np.random.default_rng(seed)
     arrays = {}
     for info in model.graph.input:
         shape = [d.dim_value for d in info.type.tensor_type.shape.dim]
-        if info.type.tensor_type.elem_type == onnx.TensorProto.UINT8:
-            arrays[info.name] = rng.integers(0, 256, shape, dtype=np.uint8)
+        dtype = helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+        if dtype == np.uint8:
+            array = rng.integers(0, 256, shape)
+        elif dtype.kind == "f":
+            array = rng.standard_normal(shape)
         else:
-            arrays[info.name] = rng.standard_normal(shape).astype(np.float32)
+            array = rng.integers(0, 2, shape) if dtype == np.bool_ else rng.integers(-9, 10, shape)
+        if info.name.startswith("p"):
+            array = np.abs(array) + 1
+        arrays[info.name] = (array % 2 if info.name.startswith("i") else array).astype(dtype)
     return arrays
 
 
@@ -73,6 +84,7 @@ def run_onnx(model: onnx.ModelProto, inputs: Arrays) -> Arrays:
     settings = onnxruntime.SessionOptions()
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     settings.intra_op_num_threads = 1
+    settings.log_severity_level = 3  # it warns of every constant that is drawn and not used
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
     )
@@ -102,5 +114,38 @@ def operators(content: bytes) -> list[str]:
 def assert_same(got: Arrays, want: Arrays) -> None:
     assert got.keys() == want.keys()
     for name, expected in want.items():
-        assert got[name].shape == expected.shape
+        assert (got[name].shape, got[name].dtype) == (expected.shape, expected.dtype)
         np.testing.assert_allclose(got[name], expected, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+class Case(NamedTuple):
+    """A graph and `writes`: the operators expected in its file, T standing for TRANSPOSE."""
+
+    inputs: str
+    body: str
+    constants: Mapping[str, Constant]
+    writes: str
+    outputs: tuple[str, ...] = ("y",)
+    opset: int = 17
+
+    def model(self) -> onnx.ModelProto:
+        return graph(self.inputs, self.body, self.constants, self.outputs, self.opset)
+
+    def check(self) -> None:
+        model = self.model()
+        content, inputs = emit(model), feed(model)
+        assert_same(run_tflite(content, inputs), run_onnx(model, inputs))
+        written = ["T" if name == "TRANSPOSE" else name for name in operators(content)]
+        assert " ".join(written) == self.writes
+
+
+def ints(*values: int) -> NDArray[np.int64]:
+    return np.array(values, np.int64)
+
+
+def floats(*values: float) -> NDArray[np.float32]:
+    return np.array(values, np.float32)
+
+
+def number(value: float) -> NDArray[np.float32]:
+    return np.array(value, np.float32)

@@ -1,4 +1,4 @@
-"""A classifier of ten classes at 32 x 32, with random weights and pictures: converted in a second."""
+"""Classifiers of ten classes at 32 x 32, with random weights and pictures: converted in a second."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ import numpy as np
 import pytest
 
 from edgecv.converters import models
-from edgecv.converters.architecture import Architecture, Blocks, Weights, layers
-from edgecv.converters.models import Download, Model
+from edgecv.converters.architecture import Activation, Architecture, Blocks, Weights, layers
+from edgecv.converters.models import Model
+from edgecv.converters.weights_naming import Checkpoint
+from edgecv.converters.weights_sources import Download
 from edgecv.spec import Preprocess
 
 NAME = "tiny"
 CLASSES = 10
 ARCHITECTURE = Architecture(
     stem=8, stages=(Blocks(1, 3, 1, 1, 8), Blocks(2, 5, 2, 4, 12)), head=32, classes=CLASSES
+)
+# As EfficientNet-B: squeeze-and-excite, swish.
+SQUEEZED = ARCHITECTURE._replace(
+    stages=tuple(stage._replace(squeeze=0.25) for stage in ARCHITECTURE.stages), activation=Activation.SWISH
 )
 # The most demanding rule: a mean that is not whole, other numbers for each channel.
 RULE = Preprocess(size_hw=(32, 32), mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
@@ -28,19 +34,21 @@ class TinyModel(Model):
         return tuple(f"class {i}" for i in range(CLASSES))
 
 
-def read_npz(path: Path, architecture: Architecture) -> dict[str, Weights]:
+def read_npz(path: Path, architecture: Architecture) -> Checkpoint:
     with np.load(path) as arrays:
-        return {
-            layer.name: Weights(arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
-            for layer in layers(architecture)
-        }
+        return Checkpoint(
+            {
+                layer.name: Weights(arrays[f"{layer.name}.weight"], arrays[f"{layer.name}.bias"])
+                for layer in layers(architecture)
+            }
+        )
 
 
-def write_weights(path: Path, seed: int = 0) -> Path:
+def write_weights(path: Path, seed: int = 0, architecture: Architecture = ARCHITECTURE) -> Path:
     """He-initialised, so that the activations keep their size from layer to layer."""
     rng = np.random.default_rng(seed)
     arrays = {}
-    for layer in layers(ARCHITECTURE):
+    for layer in layers(architecture):
         spread = np.sqrt(2 / np.prod(layer.weight_shape[1:]))
         arrays[f"{layer.name}.weight"] = (spread * rng.standard_normal(layer.weight_shape)).astype(np.float32)
         arrays[f"{layer.name}.bias"] = rng.uniform(-0.5, 0.5, layer.outputs).astype(np.float32)
@@ -60,11 +68,15 @@ def write_pictures(folder: Path, count: int, seed: int = 0) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def known() -> Iterator[Model]:
-    """Inside the block `edgecv convert tiny` is a command."""
+def tiny_model(architecture: Architecture = ARCHITECTURE) -> Model:
     nowhere = Download("http://127.0.0.1:9/tiny.npz", "0" * 64)
-    model = TinyModel(NAME, "for tests", ARCHITECTURE, RULE, nowhere, read_npz)
+    return TinyModel(NAME, "for tests", architecture, RULE, nowhere, read_npz)
+
+
+@contextlib.contextmanager
+def known(architecture: Architecture = ARCHITECTURE) -> Iterator[Model]:
+    """Inside the block `edgecv convert tiny` is a command."""
+    model = tiny_model(architecture)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "MODELS", (*models.MODELS, model))
         yield model

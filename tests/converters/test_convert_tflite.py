@@ -1,42 +1,18 @@
-"""ONNX -> TFLite: every operator, alone and in random graphs, answers as ONNX Runtime does."""
+"""ONNX -> TFLite: what a classifier is made of answers as in ONNX Runtime, with no transpose too many."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
-import numpy as np
 import pytest
 
 for module in ("onnx", "onnxruntime", "ai_edge_litert"):
     pytest.importorskip(module, reason="a converting test: pip install edgecv[convert]")
 
-from convert_graphs import Constant, assert_same, feed, graph, operators, run_onnx, run_tflite
+from convert_graphs import Case, graph, ints, number
 
 from edgecv.converters.tflite import emit
-from edgecv.converters.tflite_ops import OPERATORS
-from edgecv.errors import ConversionError
 
 X = "float[1,3,8,7] x"  # a picture, NCHW
 ROW = "float[2,6] x"
-
-
-class Case(NamedTuple):
-    """`writes`: the operators expected in the file, T standing for TRANSPOSE."""
-
-    inputs: str
-    body: str
-    constants: Mapping[str, Constant]
-    writes: str
-    outputs: tuple[str, ...] = ("y",)
-
-
-def ints(*values: int) -> np.ndarray:
-    return np.array(values, np.int64)
-
-
-def number(value: float) -> np.ndarray:
-    return np.array(value, np.float32)
 
 
 W3 = {"w": (4, 3, 3, 3), "b": (4,)}
@@ -64,7 +40,7 @@ CASES = {
     "conv 5x1": Case(X, "y = Conv<pads=[2,0,2,0]>(x, w)", {"w": (4, 3, 5, 1)}, "T CONV_2D T"),
     "conv auto_pad VALID": Case(X, 'y = Conv<auto_pad="VALID">(x, w, b)', W3, "T CONV_2D T"),
     "conv of one channel": Case(
-        "float[1,1,6,6] x", "y = Conv(x, w, b)", {"w": (2, 1, 3, 3), "b": (2,)}, "T CONV_2D T"
+        "float[1,1,6,6] x", "y = Conv(x, w, b)", {"w": (2, 1, 3, 3), "b": (2,)}, "RESHAPE CONV_2D T"
     ),
     "conv grouped": Case(
         "float[1,4,6,6] x", "y = Conv<group=2>(x, w, b)", {"w": (6, 2, 3, 3), "b": (6,)}, "T CONV_2D T"
@@ -88,10 +64,10 @@ CASES = {
     "max pool same": Case(
         X, "y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[0,1,1,1]>(x)", {}, "T MAX_POOL_2D T"
     ),
-    # padded with minus infinity: a zero would win over negative pixels
+    # padded with its own mirror image: a zero would win over negative pixels, infinity has no int8
     "max pool explicit": Case(
         X, "n = Sub(x, five) y = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(n)",
-        {"five": number(5)}, "SUB T PADV2 MAX_POOL_2D T",
+        {"five": number(5)}, "SUB T MIRROR_PAD MAX_POOL_2D T",
     ),
     "average pool valid": Case(X, "y = AveragePool<kernel_shape=[2,2]>(x)", {}, "T AVERAGE_POOL_2D T"),
     # TFLite leaves SAME's padding out of the mean, as count_include_pad = 0 does
@@ -118,9 +94,9 @@ CASES = {
     "mul by channel means": Case(
         X, "a = Conv(x, w, b) m = GlobalAveragePool(a) y = Mul(a, m)", W3, "T CONV_2D MEAN MUL T"
     ),
-    # one side NHWC, the other as the graph's input has it
+    # one side NHWC, the other as the graph's input has it: that is transposed once
     "add in two orders": Case(
-        X, "a = Conv<pads=[1,1,1,1]>(x, w) y = Add(a, x)", {"w": (3, 3, 3, 3)}, "T CONV_2D T ADD T"
+        X, "a = Conv<pads=[1,1,1,1]>(x, w) y = Add(a, x)", {"w": (3, 3, 3, 3)}, "T CONV_2D ADD T"
     ),
     # -- activations, alone
     "relu": Case(X, "y = Relu(x)", {}, "RELU"),
@@ -160,7 +136,7 @@ CASES = {
     "max pool relu": Case(X, "a = MaxPool<kernel_shape=[2,2]>(x) y = Relu(a)", {}, "T MAX_POOL_2D+RELU T"),
     "gemm relu": Case(ROW, "a = Gemm(x, w) y = Relu(a)", {"w": (6, 4)}, "FULLY_CONNECTED+RELU"),
     # TFLite's concatenation takes no activation
-    "concat relu": Case(X, "a = Concat<axis=1>(x, x) y = Relu(a)", {}, "T T CONCATENATION RELU T"),
+    "concat relu": Case(X, "a = Concat<axis=1>(x, x) y = Relu(a)", {}, "CONCATENATION RELU"),
     # -- activations that must stay apart: somebody else wants to see what is before them
     "relu of an output": Case(
         X, "a = Conv(x, w, b) y = Relu(a)", W3, "T CONV_2D RELU T T", outputs=("a", "y")
@@ -186,12 +162,12 @@ CASES = {
     "reshape": Case(X, "y = Reshape(x, s)", {"s": ints(1, 6, -1, 7)}, "RESHAPE"),
     "reshape with a kept axis": Case(X, "y = Reshape(x, s)", {"s": ints(0, 0, -1)}, "RESHAPE"),
     "reshape of a conv": Case(
-        X, "a = Conv(x, w, b) y = Reshape(a, s)", {**W3, "s": ints(1, 2, 2, -1)}, "T CONV_2D T RESHAPE"
+        X, "a = Conv(x, w, b) y = Reshape(a, s)", {**W3, "s": ints(1, 2, 2, -1)}, "T CONV_2D RESHAPE T"
     ),
     "squeeze": Case("float[1,3,1,5] x", "y = Squeeze(x, s)", {"s": ints(0, 2)}, "RESHAPE"),
     "squeeze of a conv": Case(
         "float[1,3,8,1] x", "a = Conv(x, w) y = Squeeze(a, s)", {"w": (4, 3, 3, 1), "s": ints(-1)},
-        "T CONV_2D T RESHAPE",
+        "T CONV_2D RESHAPE T",
     ),
     "unsqueeze": Case(ROW, "y = Unsqueeze(x, s)", {"s": ints(0, -1)}, "RESHAPE"),
     "transpose to the output": Case(X, "y = Transpose<perm=[0,2,3,1]>(x)", {}, "T"),
@@ -204,7 +180,7 @@ CASES = {
         X, "a = Conv(x, w, b) y = Transpose<perm=[0,2,3,1]>(a)", W3, "T CONV_2D"
     ),
     "transpose before arithmetic": Case(
-        "float[2,3,4] x", "t = Transpose<perm=[2,0,1]>(x) y = Add(t, c)", {"c": (4, 2, 3)}, "T ADD"
+        "float[2,3,4] x", "t = Transpose<perm=[2,0,1]>(x) y = Add(t, c)", {"c": (4, 2, 3)}, "ADD T"
     ),
     # the picture as a camera gives it: no transpose is left
     "conv of an NHWC input": Case(
@@ -217,13 +193,13 @@ CASES = {
         X, "a = Conv(x, w, b) c = Relu(a) d = Tanh(a) y = Concat<axis=1>(c, d)", W3,
         "T CONV_2D RELU TANH CONCATENATION T",
     ),
-    "concat rows": Case(X, "y = Concat<axis=2>(x, x)", {}, "T T CONCATENATION T"),
-    "concat columns": Case(X, "y = Concat<axis=-1>(x, x)", {}, "T T CONCATENATION T"),
+    "concat rows": Case(X, "y = Concat<axis=2>(x, x)", {}, "CONCATENATION"),
+    "concat columns": Case(X, "y = Concat<axis=-1>(x, x)", {}, "CONCATENATION"),
     "concat with a constant": Case(ROW, "y = Concat<axis=1>(x, c)", {"c": (2, 3)}, "CONCATENATION"),
     # -- reductions
     "mean of the channels, kept": Case(X, "y = ReduceMean<axes=[1]>(x)", {}, "MEAN"),
     "mean of the pixels, kept": Case(
-        X, "a = Conv(x, w, b) y = ReduceMean<axes=[2,3]>(a)", W3, "T CONV_2D MEAN T"
+        X, "a = Conv(x, w, b) y = ReduceMean<axes=[2,3]>(a)", W3, "T CONV_2D MEAN RESHAPE"
     ),
     "mean of the pixels": Case(
         X, "a = Conv(x, w, b) y = ReduceMean<axes=[-2,-1], keepdims=0>(a)", W3, "T CONV_2D MEAN"
@@ -251,80 +227,11 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_operator_answers_as_onnx_runtime_does(name: str) -> None:
-    case = CASES[name]
-    model = graph(case.inputs, case.body, case.constants, case.outputs)
-    content = emit(model)
-    inputs = feed(model)
-    assert_same(run_tflite(content, inputs), run_onnx(model, inputs))
-    assert " ".join(operators(content)).replace("TRANSPOSE", "T") == case.writes
-
-
-def test_table_covers_every_operator() -> None:
-    covered = {
-        node.op_type
-        for case in CASES.values()
-        for node in graph(case.inputs, case.body, case.constants, case.outputs).graph.node
-    }
-    assert covered == set(OPERATORS)
+def test_it_answers_as_onnx_runtime_does(name: str) -> None:
+    CASES[name].check()
 
 
 def test_the_file_is_the_same_every_time() -> None:
     case = CASES["conv relu6"]
     model = graph(case.inputs, case.body, case.constants)
     assert emit(model) == emit(model)
-
-
-REFUSED = [
-    # an operator without translation, by its node's name and type
-    (X, "[odd] y = Erf(x)", {}, r"node odd: no TFLite translation of Erf; supported: Add, AveragePool"),
-    # the same, of a node without a name: its output
-    (X, "[] y = Erf(x)", {}, r"node y: no TFLite translation of Erf"),
-    # a use of a known operator that TFLite has no word for
-    (X, "[n] y = Softmax<axis=1>(x)", {}, r"node n \(Softmax\): .*not the last"),
-    (X, '[n] y = Conv<auto_pad="SAME_UPPER">(x, w, b)', W3, r"node n \(Conv\): auto_pad"),
-    (X, "[n] y = MaxPool<kernel_shape=[2,2], ceil_mode=1>(x)", {}, r"node n \(MaxPool\): ceil_mode"),
-    ("float[1,3,8] x", "[n] y = MaxPool<kernel_shape=[2]>(x)", {}, r"node n \(MaxPool\): only 2-D"),
-    (
-        X,
-        "[n] y = AveragePool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(x)",
-        {},
-        r"node n \(AveragePool\): .*not SAME",
-    ),
-    (
-        X,
-        "[n] y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], count_include_pad=1>(x)",
-        {},
-        r"node n \(AveragePool\): .*counts its padding",
-    ),
-    (ROW, "[n] y = Gemm<alpha=0.5>(x, w)", {"w": (6, 4)}, r"node n \(Gemm\): transA, alpha or beta"),
-    (
-        "float[2,6] x, float[6,4] t",
-        "[n] y = MatMul(x, t)",
-        {},
-        r"node n \(MatMul\): only .* constant weights",
-    ),
-    # a bias a row, not a column: FULLY_CONNECTED has no such thing, even where the numbers would fit
-    (ROW, "[n] y = Gemm(x, w, b)", {"w": (6, 2), "b": (2, 1)}, r"node n \(Gemm\): .*bias"),
-    (ROW, "[n] y = Gemm(x, w, b)", {"w": (6, 4), "b": (2, 4)}, r"node n \(Gemm\): .*bias"),
-    (X, "m = ReduceMean<keepdims=0>(x) [n] y = Clip(x, m)", {}, r"node n \(Clip\): its bounds are computed"),
-]
-
-
-@pytest.mark.parametrize(("inputs", "body", "constants", "message"), REFUSED)
-def test_what_cannot_be_written_is_named(
-    inputs: str, body: str, constants: Mapping[str, Constant], message: str
-) -> None:
-    with pytest.raises(ConversionError, match=message):
-        emit(graph(inputs, body, constants))
-
-
-def test_a_dynamic_shape_is_named() -> None:
-    with pytest.raises(ConversionError, match=r"value x: its shape is not fixed"):
-        emit(graph("float[N,3,8,8] x", "y = Relu(x)"))
-
-
-def test_an_old_opset_is_refused() -> None:
-    # its Clip and Softmax mean something else
-    with pytest.raises(ConversionError, match=r"opset 11.*13"):
-        emit(graph(X, "y = Softmax(x)", opset=11))

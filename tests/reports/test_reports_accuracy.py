@@ -17,7 +17,8 @@ from edgecv.errors import DataError, EngineError, EngineMissing
 from edgecv.reports.accuracy import eval_json, evaluate
 from edgecv.reports.bench import bench
 from edgecv.reports.schema import Accuracy
-from edgecv.spec import Format, Precision
+from edgecv.spec import Drop, Format, Precision
+from edgecv.statistics import paired_interval
 
 Use = Callable[..., None]
 
@@ -47,15 +48,30 @@ def data(tmp_path: Path) -> Path:
 
 
 def accuracy(
-    format: Format, precision: Precision, top1: float, top5: float, agreement: float | None
+    format: Format,
+    precision: Precision,
+    top1: float,
+    top5: float,
+    agreement: float | None,
+    drop: Drop | None = None,
 ) -> Accuracy:
     return Accuracy(
-        format=format, precision=precision, n=5, unreadable=1, top1=top1, top5=top5, agreement=agreement
+        format=format,
+        precision=precision,
+        n=5,
+        unreadable=1,
+        top1=top1,
+        top5=top5,
+        agreement=agreement,
+        drop=drop,
     )
 
 
 FLOAT = accuracy(Format.ONNX, Precision.FP32, 4 / 5, 4 / 5, 1.0)
-INT8 = accuracy(Format.ONNX, Precision.INT8, 2 / 5, 3 / 5, 2 / 5)
+# Of five pictures int8 loses two, the third and the fourth, and wins none.
+LOW, HIGH = paired_interval(2, 0, 5)
+DROP = Drop(points=40, low=100 * LOW, high=100 * HIGH, images=5, basis="labels")
+INT8 = accuracy(Format.ONNX, Precision.INT8, 2 / 5, 3 / 5, 2 / 5, DROP)
 
 
 def test_by_hand(bundle: Bundle, data: Path, selected: Selected, use_engine: Use) -> None:
@@ -77,7 +93,7 @@ def test_by_hand(bundle: Bundle, data: Path, selected: Selected, use_engine: Use
         (
             (KINDS[0], KINDS[2]),
             Format.TFLITE,
-            accuracy(Format.TFLITE, Precision.INT8, 2 / 5, 3 / 5, 2 / 5),
+            accuracy(Format.TFLITE, Precision.INT8, 2 / 5, 3 / 5, 2 / 5, DROP),
         ),
         # no float file at all
         ((KINDS[1],), Format.ONNX, accuracy(Format.ONNX, Precision.INT8, 2 / 5, 3 / 5, None)),
@@ -96,7 +112,7 @@ def test_reference_without_engine(tmp_path, data: Path, selected: Selected, use_
     use_engine(Format.ONNX, None)
     use_engine(Format.TFLITE, "DoublingEngine")
     (score,) = evaluate(bundle, bundle.select(Format.TFLITE), data, selected)
-    assert (score.top1, score.agreement) == (2 / 5, None)
+    assert (score.top1, score.agreement, score.drop) == (2 / 5, None, None)
 
 
 def test_errors(bundle: Bundle, data: Path, selected: Selected, use_engine: Use) -> None:
@@ -134,6 +150,13 @@ def test_json() -> None:
                 "top1": 0.4,
                 "top5": 0.6,
                 "agreement": 0.4,
+                "drop": {
+                    "points": 40.0,
+                    "low": pytest.approx(-23.3, abs=0.1),
+                    "high": pytest.approx(80.4, abs=0.1),
+                    "images": 5,
+                    "basis": "labels",
+                },
                 "unreadable": 1,
             }
         ]

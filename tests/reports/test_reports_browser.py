@@ -9,8 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conversion_samples import make_manifest, make_worst
 from reports_samples import make_report
 
+from edgecv.reports import conversion
 from edgecv.reports.render import write_reports
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -38,9 +40,12 @@ def _chromium(page: Path, profile: Path, *flags: str) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Path:
-    return write_reports(make_report(), tmp_path / "out").paths[-1]
+@pytest.fixture(params=["benchmark", "conversion"])
+def page(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == "benchmark":
+        return write_reports(make_report(), tmp_path / "out").paths[-1]
+    conversion.write(tmp_path / "conversion.html", make_manifest(), make_worst())
+    return tmp_path / "conversion.html"
 
 
 @pytest.mark.parametrize(("theme", "bright"), [("1", True), ("0", False)])  # 1 is light, 0 is dark
@@ -64,7 +69,7 @@ def test_it_draws_in_both_themes(theme: str, bright: bool, page: Path, tmp_path:
 
 def test_it_loads_nothing(page: Path, tmp_path: Path) -> None:
     result = _chromium(page, tmp_path / "profile", "--dump-dom")
-    assert result.stdout.count("<svg") == 4
+    assert result.stdout.count("<svg") == (2 if page.name == "conversion.html" else 4)
     # The page's own policy refuses every request; a refusal would be a line on the console.
     assert "default-src 'none'" in result.stdout
     assert "CONSOLE" not in result.stderr

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
 import pytest
+from reports_page import Page
 from reports_samples import make_report
 from rich.console import Console
 
@@ -16,6 +16,7 @@ from edgecv.errors import EdgecvError, UsageError
 from edgecv.reports.render import load_report, render_html, render_markdown, write_reports
 from edgecv.reports.schema import Report
 from edgecv.reports.table import (
+    NONE,
     accuracy_table,
     condition_rows,
     headlines,
@@ -25,42 +26,9 @@ from edgecv.reports.table import (
     terminal_table,
     title,
 )
+from edgecv.spec import Drop
 
 HOSTILE = '<script>alert("x")</script> | **b** [red]&amp;[/red] \x1b[2J `c`'
-
-
-class _Page(HTMLParser):
-    """The page's element names, its attributes' values that name something to load, and its text."""
-
-    VOID = frozenset({"meta", "link", "br", "img", "hr", "input"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.references: list[str] = []
-        self.text: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-        values = dict(attrs)
-        self.ids += [values["id"]] if values.get("id") else []
-        self.references += [values[key] or "" for key in ("src", "href", "xlink:href") if key in values]
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
 
 
 def hostile_report() -> Report:
@@ -90,9 +58,7 @@ def test_markdown() -> None:
     text = render_markdown(make_report())
     assert text.startswith("# tiny on Raspberry Pi 5 Model B Rev 1.0\n\n- **Fastest:** onnx int8, 8.99 ms")
     # nearest rank of 8.00, 8.01, .. 9.99: the 100th, 180th, 198th and 200th sample
-    row = (
-        "| onnx | int8 | Engine 1.0 | 90.5 | 98.0 | 97.0 | 8.99 | 9.79 | 9.97 | 9.99 | 1.00 | 0.100 | 10.1 |"
-    )
+    row = "| onnx | int8 | Engine 1.0 | 90.5 | 98.0 | 97.0 | +0.8 (-0.3 to +1.9) | 8.99 | 9.79 | 9.97 |"
     assert row in text
     assert '- tflite int8 skipped: no engine: pip install "edgecv\\[tflite\\]"' in text
     assert "| Temperature | 50.0 → 63.5 °C (before → after) |" in text
@@ -111,7 +77,7 @@ def test_markdown_escapes() -> None:
 
 def test_html_stands_alone() -> None:
     html = render_html(make_report())
-    page = _Page(html)
+    page = Page(html)
     assert page.open == []  # every element is closed
     addresses = set(re.findall(r"[a-z]+://[^\s\"'<>]+", html))
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
@@ -143,7 +109,7 @@ def test_html_escapes() -> None:
     html = render_html(hostile_report())
     assert "<script" not in html
     assert "\x1b" not in html
-    assert "script" not in _Page(html).tags
+    assert "script" not in Page(html).tags
     assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;" in html
 
 
@@ -214,8 +180,15 @@ def test_terminal_table_is_not_markup() -> None:
 def test_accuracy_table() -> None:
     scores = [row.accuracy for row in make_report().artifacts if row.accuracy]
     lines = [" ".join(line.split()) for line in _terminal(accuracy_table(scores)).split("\n")]
-    assert "onnx fp32 1,000 (2 unreadable) 91.3 98.0 float" in lines
-    assert "onnx int8 1,000 (2 unreadable) 90.5 98.0 97.0" in lines
+    assert f"onnx fp32 1,000 91.3 98.0 float {NONE}" in lines
+    assert "onnx int8 1,000 90.5 98.0 97.0 +0.8 (-0.3 to +1.9)" in lines
+    assert "2 unreadable pictures were skipped." in lines
+    assert "On 1,000 pictures that of onnx int8 cannot be told from 0." in " ".join(lines)
+    clear = Drop(points=0.8, low=0.1, high=1.5, images=1000, basis="labels")
+    text = _terminal(accuracy_table([msgspec.structs.replace(scores[1], drop=clear)]))
+    assert "Drop: top-1 points lost against float" in text
+    assert "cannot" not in text
+    assert "Drop" not in _terminal(accuracy_table(scores[:1]))
 
 
 def test_unknown_conditions_say_so() -> None:
@@ -235,7 +208,8 @@ def test_unknown_conditions_say_so() -> None:
 
 def test_title_and_notes() -> None:
     report = make_report()
-    assert notes(report) == ()
+    assert notes(make_report(scored=False)) == ()
+    assert len(notes(report)) == 1
     busy = msgspec.structs.replace(report.conditions.before, load_1min=2.5)
     c = msgspec.structs.replace(report.conditions, model="unknown", note="not this board", before=busy)
     report = msgspec.structs.replace(report, conditions=c)

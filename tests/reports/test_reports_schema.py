@@ -40,7 +40,9 @@ def _set(where: str, value: object) -> Callable[[dict], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("schema_version", 2), "schema_version 2, this edgecv reads 1"),
+        (_set("schema_version", 3), "schema_version 3, this edgecv reads 2; upgrade edgecv"),
+        # before there were drops
+        (_set("schema_version", 1), "schema_version 1, this edgecv reads 2; run `edgecv bench` again"),
         (_set("artifacts.0.format", "caffe"), r"'caffe' - at `\$\.artifacts\[0\]\.format`"),
         (_set("artifacts.1.accuracy.top1", 1.5), r"`\$\.artifacts\[1\]\.accuracy\.top1`"),
         (_set("conditions.threads", 0), r"`\$\.conditions\.threads`"),

@@ -1,0 +1,243 @@
+"""One artifact: recipes tried from the fastest to the safest, each run in its own engine, until one holds."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from edgecv.bundle import Artifact, Trial, describe_file
+from edgecv.converters.graph import integer_rule
+from edgecv.converters.recipes import FILE_SUFFIX, RECIPES, Advance, Recipe, Source
+from edgecv.converters.verify import agreement
+from edgecv.data import Pictures
+from edgecv.errors import ConversionError
+from edgecv.spec import Format, Kind, Precision, Quant, TensorSpec
+from edgecv.statistics import describe_drop
+from edgecv.tasks import float_tolerance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Infer = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]
+OpenEngine = Callable[[Path, Artifact], contextlib.AbstractContextManager[Infer]]
+Stage = Callable[[str, "int | None"], contextlib.AbstractContextManager[Advance]]
+
+
+class Target(NamedTuple):
+    """The device the artifacts are for. difference: how its arithmetic is not what this machine measures."""
+
+    name: str
+    saturates: bool
+    difference: str | None = None
+
+
+class Host(NamedTuple):
+    """The machine that converts: its CPU threads, whether its int8 saturates, and its arithmetic by name.
+
+    `open_engine(path, artifact)` gives the artifact's inference in its own engine, as a context manager.
+    """
+
+    open_engine: OpenEngine
+    threads: int
+    saturates: bool
+    arithmetic: str
+    target: Target
+
+
+class Judged(NamedTuple):
+    """The pictures to judge on, the float source's logits [N, classes], and the classes where known."""
+
+    pictures: Pictures
+    reference: NDArray[np.float32]
+    labels: tuple[int, ...] | None
+
+
+class Found(NamedTuple):
+    """The artifact that was kept, its logits [N, classes], and whether it holds the bound, if any."""
+
+    artifact: Artifact
+    logits: NDArray[np.float32]
+    holds: bool | None
+
+
+class _Candidate(NamedTuple):
+    path: Path
+    artifact: Artifact
+    logits: NDArray[np.float32]
+    latency_ms: float
+
+
+def search(
+    kind: Kind, source: Source, folder: Path, host: Host, stage: Stage, judged: Judged, bound: float | None
+) -> Found:
+    """Write the artifact `kind` into `folder`, made by the first recipe that loses at most `bound` points.
+
+    bound: percentage points (spec.Drop), None to take the first recipe, or of alternatives the nearest to
+    float. When no recipe holds the bound the best is kept, and said not to hold.
+    """
+    trials: list[Trial] = []
+    candidates: list[_Candidate] = []
+    bounded = bound is not None and kind.precision is not Precision.FP32
+    for number, recipe in enumerate(_applicable(kind, host, bounded)):
+        if candidates and not bounded and not recipe.alternative:
+            break
+        path = folder / f"model.{kind.precision.value}.{number}{FILE_SUFFIX[kind.format]}"
+        try:
+            with stage(f"{kind} {_doing(kind)}", _images(kind, source)) as go:
+                recipe.build(source, path, go)
+            with stage(f"{kind} verifying", len(judged.pictures.images)) as go:
+                candidate = _verified(kind, recipe, source, path, host, judged, go)
+        except ConversionError as error:
+            if not bounded:
+                raise
+            trials.append(Trial(recipe=recipe.text, verdict="failed", reason=str(error)))
+            continue
+        candidates.append(candidate)
+        trials.append(_trial(recipe, candidate, bound if bounded else None))
+        if trials[-1].verdict == "held" and bounded:
+            break
+    if not candidates:
+        raise ConversionError(f"{kind}: no recipe could be built; the last said: {trials[-1].reason}")
+    held = bounded and trials[-1].verdict == "held"
+    kept = candidates[-1] if held else min(candidates, key=_distance if not bounded else _loss)
+    trials = [
+        msgspec.structs.replace(trial, verdict="kept") if trial.recipe == kept.artifact.recipe else trial
+        for trial in trials
+    ]
+    for candidate in candidates:
+        if candidate is not kept:
+            for file in _files_of(candidate.path):
+                file.unlink()
+    artifact = _renamed(kind, kept, folder)
+    searched = tuple(trials) if kind.precision is not Precision.FP32 else ()
+    artifact = msgspec.structs.replace(artifact, search=searched)
+    return Found(artifact, kept.logits, held if bounded else None)
+
+
+def _applicable(kind: Kind, host: Host, bounded: bool) -> Iterator[Recipe]:
+    for recipe in RECIPES[kind]:
+        if recipe.saturating not in (None, host.target.saturates) or (recipe.risky and not bounded):
+            continue
+        # Saturation cannot be imitated on a CPU that sums exactly: such a number would be a lie.
+        if recipe.risky and not host.saturates:
+            continue
+        yield recipe
+
+
+def _trial(recipe: Recipe, candidate: _Candidate, bound: float | None) -> Trial:
+    verified = candidate.artifact.verified
+    assert verified is not None
+    assert verified.drop is not None
+    drop = verified.drop
+    if bound is None:
+        verdict, reason = (
+            "held",
+            "the first recipe" if not recipe.alternative else "as fast as the one before",
+        )
+    elif drop.points <= bound:
+        verdict, reason = "held", f"{describe_drop(drop, bound)}, within {bound:g}"
+    else:
+        verdict, reason = "missed", f"{describe_drop(drop, bound)}, more than {bound:g}"
+    return Trial(
+        recipe=recipe.text,
+        verdict=verdict,
+        reason=reason,
+        drop=drop,
+        top1_agreement=verified.top1_agreement,
+        sqnr_db=verified.sqnr_db,
+        bytes=candidate.artifact.bytes,
+        latency_ms=round(candidate.latency_ms, 3),
+    )
+
+
+def _verified(
+    kind: Kind, recipe: Recipe, source: Source, path: Path, host: Host, judged: Judged, advance: Advance
+) -> _Candidate:
+    """Describe the file at `path` and run it in its own engine against the float reference."""
+    whole = integer_rule(source.rule)
+    # An OpenVINO file takes the plain pixels, with mean and scale as operations of its own.
+    codes = kind.precision is Precision.INT8 and kind.format is not Format.OPENVINO
+    artifact = Artifact(
+        format=kind.format,
+        precision=kind.precision,
+        files=tuple(describe_file(path.parent, file.name) for file in _files_of(path)),
+        input=TensorSpec(
+            name="image",
+            shape=(1, *source.rule.size_hw, 3),
+            dtype="uint8",
+            quant=Quant(scale=1 / whole.std[0], zero_point=int(whole.mean[0])) if codes else None,
+        ),
+        output=TensorSpec(name="logits", shape=(1, judged.reference.shape[1]), dtype="float32"),
+        recipe=recipe.text,
+        precise_if_saturating=recipe.precise,
+        needs_exact_sums=recipe.saturating is False,
+    )
+    rows, times = [], []
+    with host.open_engine(path, artifact) as infer:
+        for image in judged.pictures.images:
+            start = time.perf_counter()
+            logits = infer(image[None])
+            times.append(time.perf_counter() - start)
+            rows.append(logits[0].copy())
+            advance(1)
+    stacked = np.stack(rows)
+    if stacked.shape != judged.reference.shape or not np.isfinite(stacked).all():
+        raise ConversionError(f"{kind}: the artifact gives {stacked.shape} logits, not all of them finite")
+    result = agreement(judged.reference, stacked, judged.pictures.description, judged.labels)
+    result = msgspec.structs.replace(result, arithmetic=_arithmetic(recipe, host))
+    allowed = float_tolerance(kind.precision, judged.reference)
+    if allowed is not None and result.max_abs_error > allowed:
+        raise ConversionError(
+            f"{kind}: logits differ from the source's by {result.max_abs_error:.2g}, more than "
+            f"{allowed:.2g}; nothing was written, please report this with the model"
+        )
+    described = msgspec.structs.replace(artifact, verified=result)
+    return _Candidate(path, described, stacked, 1000 * float(np.median(times)))
+
+
+def _arithmetic(recipe: Recipe, host: Host) -> str:
+    text = host.arithmetic
+    if recipe.precise and host.saturates:
+        text += ", exact sums"
+    return f"{text}; {host.target.difference}" if host.target.difference else text
+
+
+def _distance(candidate: _Candidate) -> float:
+    verified = candidate.artifact.verified
+    assert verified is not None
+    return -np.inf if verified.sqnr_db is None else -verified.sqnr_db
+
+
+def _loss(candidate: _Candidate) -> tuple[float, float]:
+    verified = candidate.artifact.verified
+    assert verified is not None
+    assert verified.drop is not None
+    return verified.drop.points, _distance(candidate)
+
+
+def _renamed(kind: Kind, kept: _Candidate, folder: Path) -> Artifact:
+    files = []
+    for file in _files_of(kept.path):
+        final = file.with_name(f"model.{kind.precision.value}{file.suffix}")
+        file.rename(final)
+        files.append(describe_file(folder, final.name))
+    return msgspec.structs.replace(kept.artifact, files=tuple(files))
+
+
+def _doing(kind: Kind) -> str:
+    return "quantising" if kind.precision is Precision.INT8 else "writing"
+
+
+def _images(kind: Kind, source: Source) -> int | None:
+    return len(source.calibration) if kind.precision is Precision.INT8 else None
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The artifact's files, the one an engine opens first: an .xml has its weights in a .bin beside it."""
+    return [path, path.with_suffix(".bin")] if path.suffix == FILE_SUFFIX[Format.OPENVINO] else [path]

@@ -1,0 +1,94 @@
+"""The figures of a conversion's page: what each artifact loses, and which operations cost it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from edgecv.bundle import Artifact, Manifest, Sensitivity
+from edgecv.reports.figures import (
+    BAD,
+    FORMAT_COLOURS,
+    FORMAT_MARKERS,
+    INK,
+    PAPER,
+    SOFT,
+    STYLE,
+    Plot,
+    height,
+    note,
+    room,
+    rows_figure,
+    svg,
+)
+from edgecv.reports.findings import in_points, interval, points, reduced_artifacts, sqnr
+from edgecv.reports.table import plain
+from edgecv.spec import Drop
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST = 12  # operations shown: the others cost less
+
+
+def conversion_plots(manifest: Manifest) -> tuple[Plot, ...]:
+    """Drops with their intervals, and the sensitivity of operations, each where it was measured."""
+    import matplotlib
+
+    found = []
+    drops = [(a, a.verified.drop) for a in reduced_artifacts(manifest) if a.verified and a.verified.drop]
+    worst = [s for s in manifest.sensitivity if s.sqnr_db is not None][:MOST]
+    with matplotlib.rc_context(STYLE):
+        if drops:
+            bound = manifest.guarantee.max_drop if manifest.guarantee else None
+            caption = "Mark: measured. Line: 95 % interval"
+            caption += f"; dashed: the {in_points(bound)} allowed." if bound is not None else "."
+            kind = "Accuracy lost" if drops[0][1].basis == "labels" else "Answers changed"
+            found.append(Plot(f"{kind} against float", caption, svg(_drops(drops, bound), "drops")))
+        if worst:
+            caption = "Error of the logits, in % of their size, when this operation alone is int8."
+            found.append(Plot("Most sensitive operations", caption, svg(_sensitivity(worst), "sensitivity")))
+    return tuple(found)
+
+
+def _drops(rows: Sequence[tuple[Artifact, Drop]], bound: float | None) -> Figure:
+    figure, axes = rows_figure([f"{a.format.value} {a.precision.value}" for a, _ in rows])
+    axes.axvline(0, color=SOFT, linewidth=1)
+    if bound is not None:
+        axes.axvline(bound, color=BAD, linewidth=1.6, dashes=(4, 3))
+    for y, (artifact, drop) in enumerate(rows):
+        colour = FORMAT_COLOURS[artifact.format]
+        axes.plot([drop.low, drop.high], [y, y], color=colour, linewidth=3, solid_capstyle="round")
+        axes.plot(
+            drop.points,
+            y,
+            FORMAT_MARKERS[artifact.format],
+            color=colour,
+            markersize=9,
+            markeredgecolor=PAPER,
+            markeredgewidth=1.5,
+        )
+        text = f"{points(drop)} ({interval(drop)})"
+        axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=10)
+    labels = rows[0][1].basis == "labels"
+    axes.set_xlabel("top-1 points lost; left of 0 is better than float" if labels else "answers changed, %")
+    axes.margins(x=0.12)
+    return figure
+
+
+def _sensitivity(rows: Sequence[Sensitivity]) -> Figure:
+    names = [_short(plain(s.name)) for s in rows]
+    figure, axes = rows_figure(names, max(22 * len(rows) + 60, height(1)))
+    percent = [100 * 10 ** (-(s.sqnr_db or 0.0) / 20) for s in rows]
+    for y, (s, value) in enumerate(zip(rows, percent, strict=True)):
+        axes.barh(y, value, 0.62, color=BAD, alpha=0.85, linewidth=0)
+        note(axes, value, y, f"{sqnr(s.sqnr_db)} dB")
+    axes.set_xlabel("error of the logits, %")
+    axes.tick_params(axis="y", labelcolor=INK, labelsize=10)
+    room(axes, max(percent))
+    return figure
+
+
+def _short(name: str, most: int = 26) -> str:
+    """The end of a long name, which tells layers apart better than its beginning."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
