@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecv.bundle import Artifact, Bundle, find_bundle
+from edgecv.bundle import PAGE, Artifact, Bundle, find_bundle
 from edgecv.errors import ConversionError, ModelError, UsageError
 from edgecv.spec import Format, Precision
 
@@ -114,9 +114,37 @@ def convert(
     )
     host = Host(opened, options.threads, options.precise, arithmetic, aim)
     if calibration is None:
-        return run(request, host, reporter)
-    with calibration_pictures(calibration, CALIBRATION_IMAGES) as pictures:
-        return run(dataclasses.replace(request, calibration=pictures), host, reporter)
+        done = run(request, host, reporter)
+    else:
+        with calibration_pictures(calibration, CALIBRATION_IMAGES) as pictures:
+            done = run(dataclasses.replace(request, calibration=pictures), host, reporter)
+    if precisions:
+        with _stage(reporter, "writing the page", None):
+            _write_page(done)
+    return done
+
+
+def _write_page(done: Conversion) -> None:
+    """The page of what was lost, with the worst pictures of the artifact that loses most."""
+    from edgecv.converters.inspect import contents
+    from edgecv.reports.conversion import write
+    from edgecv.reports.worst import worst_pictures
+
+    bundle, judged = done.bundle, done.judged
+    reduced = [a for a in bundle.manifest.artifacts if a.precision is not Precision.FP32]
+    loser = max(reduced, key=lambda a: a.verified.drop.points if a.verified and a.verified.drop else 0.0)
+    worst = worst_pictures(
+        loser.kind,
+        judged.pictures.images,
+        bundle.manifest.preprocess,
+        judged.reference,
+        done.logits[loser.kind],
+        bundle.labels,
+        judged.labels,
+        judged.names,
+    )
+    held = [contents(bundle, artifact) for artifact in bundle.manifest.artifacts]
+    write(bundle.root / PAGE, bundle.manifest, worst, held)
 
 
 def _target(name: str, here: Selected) -> tuple[Target, str]:

@@ -151,7 +151,7 @@ class Calibration(Struct):
 
 
 class Preparation(Struct):
-    """An edit of the float graph before int8: the logits' SQNR with it and without, and whether it was used."""
+    """An edit of the float graph before int8: the logits' SQNR with it and without, and if it was used."""
 
     step: str
     sqnr_db: float

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgecv.api import Checked, Inspected, Session
+    from edgecv.bundle import Artifact, Manifest
     from edgecv.converters.collect import Collected
     from edgecv.converters.convert import Conversion
     from edgecv.devices import Detected
@@ -90,7 +91,7 @@ def conversion(done: Conversion) -> None:
     labelled = any(artifact.verified and artifact.verified.labelled for artifact in manifest.artifacts)
     table = _table("artifact", "size MB", "top-1 agreement", "SQNR dB", "largest error", numbers=4)
     if labelled:
-        for name in ("top-1", "top-5"):
+        for name in ("top-1", "top-5", "points lost (95 % interval)"):
             table.add_column(name, justify="right")
     for artifact in manifest.artifacts:
         check = artifact.verified
@@ -103,10 +104,12 @@ def conversion(done: Conversion) -> None:
             f"{check.max_abs_error:.1e}",
         ]
         if labelled:
-            row += [_percent(check.top1), _percent(check.top5)]
+            row += [_percent(check.top1), _percent(check.top5), _lost(artifact)]
         table.add_row(*row)
     console = _console()
     console.print(table)
+    if manifest.guarantee:
+        _searches(console, manifest)
     check = manifest.artifacts[0].verified
     if check:
         console.print(
@@ -118,6 +121,25 @@ def conversion(done: Conversion) -> None:
     console.print(f"Time: {sum(done.seconds.values()):.1f} s" + (f" ({', '.join(parts)})" if parts else ""))
     _notes(done.notes)
     console.print(f"Bundle: {done.bundle.root}", soft_wrap=True)
+
+
+def _searches(console: Console, manifest: Manifest) -> None:
+    """The recipes that were tried for each artifact under the bound, and why each ended as it did."""
+    from edgecv.reports.findings import trial_cells
+
+    for artifact in manifest.artifacts:
+        if artifact.search:
+            tried = trial_cells(artifact).without("Why")
+            console.print(_cells(tried, f"{artifact.kind}, tried from the fastest to the safest"))
+
+
+def _lost(artifact: Artifact) -> str:
+    from edgecv.spec import Precision
+
+    drop = artifact.verified.drop if artifact.verified else None
+    if drop is None or artifact.precision is Precision.FP32:
+        return ""
+    return f"{drop.points:+.1f} ({drop.low:+.1f} to {drop.high:+.1f})"
 
 
 def conversion_json(done: Conversion) -> dict[str, Any]:

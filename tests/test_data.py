@@ -54,6 +54,43 @@ def test_a_video_gives_frames_spread_over_it(tmp_path: Path) -> None:
     assert len(data.load_pictures(clip, RULE, 100).images) == 21
 
 
+def test_a_draw_names_every_picture_and_says_why_one_has_no_pixels(tmp_path: Path) -> None:
+    picture(tmp_path / "sub" / "a.png", 10)
+    (tmp_path / "b.jpg").touch()
+    (tmp_path / "c.png").write_bytes((tmp_path / "sub" / "a.png").read_bytes()[:-9])
+    (tmp_path / "d.bmp").write_text("no picture")
+    drawn = data.draw(tmp_path, 1)
+    assert (drawn.total, drawn.frames, drawn.even) == (4, False, False)
+    assert sorted((c.name, c.bgr is not None, c.why) for c in drawn.candidates) == [
+        ("b.jpg", False, "empty file"),
+        ("c.png", False, "cut off or damaged"),
+        ("d.bmp", False, "no image OpenCV can decode"),
+        ("sub/a.png", True, ""),
+    ]
+
+
+def test_a_pattern_reaches_into_folders_and_takes_images_only(tmp_path: Path) -> None:
+    for name in ("a.png", "x/b.png", "x/y/c.png", "x/y/c.jpg"):
+        picture(tmp_path / name, 10)
+    (tmp_path / "x" / "notes.png.txt").touch()
+    found = {c.name for c in data.draw(f"{tmp_path}/**/*.png*", 1).candidates}
+    assert found == {str(tmp_path / name) for name in ("a.png", "x/b.png", "x/y/c.png")}
+
+
+def test_a_video_is_drawn_from_evenly(tmp_path: Path) -> None:
+    drawn = data.draw(video(tmp_path / "clip.avi", 21), 5)
+    assert (drawn.total, drawn.frames, drawn.even) == (5, True, True)
+    assert [c.name for c in drawn.candidates] == [f"clip.avi frame {i}" for i in (0, 5, 10, 15, 20)]
+
+
+def test_the_files_of_a_labelled_set_whatever_their_labels(tmp_path: Path) -> None:
+    picture(tmp_path / "set" / "nobody" / "a.png", 1)
+    assert data.labelled_files(tmp_path / "set") == [tmp_path / "set" / "nobody" / "a.png"]
+    (tmp_path / "labels.csv").write_text("file,label\nelsewhere/b.png,nobody\n")
+    expected = [tmp_path / "elsewhere" / "b.png"]
+    assert data.labelled_files(tmp_path) == data.labelled_files(tmp_path / "labels.csv") == expected
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

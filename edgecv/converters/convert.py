@@ -47,7 +47,7 @@ from edgecv.converters.picture_checks import MIN_PICTURES
 from edgecv.converters.recipes import NEEDS, Advance, Source
 from edgecv.converters.search import Host, Judged, search
 from edgecv.converters.verify import float_logits
-from edgecv.data import Draw, Pictures, load_labelled, read_pictures, sample_pictures
+from edgecv.data import Draw, Labelled, Pictures, load_labelled, read_pictures, sample_pictures
 from edgecv.errors import ConversionError, DataError, ModelError
 from edgecv.files import new_folder, refuse_stranger, scratch_folder
 from edgecv.spec import Format, Kind, Precision, Preprocess
@@ -147,24 +147,27 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
     out = request.out or bundle_cache(source.name)
     notes += source.notes
     with clock.stage("reading pictures", None) as advance:
-        calibration, judged, labels = _pictures(request, source, notes, advance)
+        calibration, judged, labelled = _pictures(request, source, notes, advance)
     with clock.stage("float reference", len(judged.images)) as advance:
         reference = float_logits(source.graph, source.preprocess, judged.images, host.threads, advance)
-    truth = _checked(request, Judged(judged, reference, labels), calibration, notes)
-    prepared, steps = source.graph, ()
+    truth = Judged(judged, reference, None)
+    if labelled:
+        truth = truth._replace(labels=labelled.labels, names=tuple(str(path) for path in labelled.paths))
+    truth = _checked(request, truth, calibration, notes)
+    prepared = preparation.Prepared(source.graph, source.graph, ())
     if request.int8:
         with clock.stage("preparing for int8", preparation.MEASUREMENTS) as advance:
-            prepared, steps = preparation.choose(
+            prepared = preparation.choose(
                 source.graph, source.preprocess, calibration.images, host.threads, advance
             )
-    ranked = functools.cache(lambda: _ranked(prepared, source.preprocess, calibration, host, clock))
+    ranked = functools.cache(lambda: _ranked(prepared.exact, source.preprocess, calibration, host, clock))
     start = Source(
         model=source.graph,
         prepared=prepared,
         rule=source.preprocess,
         threads=host.threads,
         calibration=calibration.images,
-        in_float=functools.partial(_most_sensitive, prepared, ranked),
+        in_float=functools.partial(_most_sensitive, prepared.exact, ranked),
     )
     with scratch_folder(out) as folder:
         found = [search(kind, start, folder, host, clock.stage, truth, request.max_drop) for kind in kinds]
@@ -179,7 +182,7 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
             preprocess=source.preprocess,
             artifacts=tuple(each.artifact for each in found),
             golden=_golden(folder, truth),
-            made=_made(request, source, calibration, host, steps),
+            made=_made(request, source, calibration, host, prepared.steps),
             sensitivity=ranked() if wants_blame else (),
             guarantee=_guarantee(request, host, met),
         )
@@ -196,8 +199,8 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
 
 def _pictures(
     request: Request, model: FloatModel, notes: list[str], advance: Advance
-) -> tuple[Pictures, Pictures, tuple[int, ...] | None]:
-    """(calibration pictures, pictures to judge on, their labels or None)."""
+) -> tuple[Pictures, Pictures, Labelled | None]:
+    """(calibration pictures, pictures to judge on, those as a labelled list where they have labels)."""
     count = CALIBRATION_IMAGES if request.int8 else FLOAT_IMAGES
     labelled = load_labelled(request.data, model.labels) if request.data else None
     if request.calibration is None:
@@ -226,7 +229,8 @@ def _pictures(
     judged, kept = read_pictures(labelled.paths, model.preprocess, str(request.data))
     if judged.skipped:
         notes.append(f"{judged.skipped} unreadable files in {request.data} were skipped")
-    return calibration, judged, tuple(labelled.labels[i] for i in kept)
+    paths, labels = (tuple(column[i] for i in kept) for column in (labelled.paths, labelled.labels))
+    return calibration, judged, Labelled(paths, labels)
 
 
 def _held_back(request: Request, pictures: Pictures) -> tuple[Pictures, Pictures]:
@@ -279,10 +283,16 @@ def _ranked(
 def _most_sensitive(
     graph: onnx.ModelProto, ranked: Callable[[], tuple[Sensitivity, ...]], share: float
 ) -> tuple[str, ...]:
-    """Names of the nodes of the most sensitive operations, `share` of all operations."""
+    """Names of the nodes of the most sensitive operations, `share` of all, and of what moves their values."""
     worst = {each.name for each in ranked()[: math.ceil(share * len(ranked()))]}
     chosen = [operation for operation in sensitivity.operations(graph) if operation.name in worst]
-    return tuple(node.name for operation in chosen for node in operation.nodes)
+    nodes = [node for operation in chosen for node in operation.nodes]
+    written = {value for node in nodes for value in node.output}
+    for node in graph.graph.node:
+        if node.op_type in sensitivity.MOVES and written.intersection(node.input):
+            nodes.append(node)
+            written.update(node.output)
+    return tuple(node.name for node in nodes)
 
 
 def _labels(folder: Path, model: FloatModel) -> File:

@@ -24,13 +24,12 @@ def quantise(
     images: NDArray[np.uint8],
     threads: int,
     advance: Callable[[int], None],
-    weights: str = "min_max_uniform_quantize",
     in_float: Sequence[str] = (),
 ) -> bytes:
     """The int8 TFLite file of a canonical graph whose mean is a whole number (graph.with_integer_mean).
 
-    images: [N, H, W, 3] uint8 calibration pictures. `advance` is told how many have been seen. weights: the
-    quantizer's algorithm that finds their scales. in_float: nodes of the graph whose operations stay float.
+    images: [N, H, W, 3] uint8 calibration pictures. `advance` is told how many have been seen. in_float:
+    nodes of the graph whose operations stay float.
     """
     from litert_quantizer import calibrator, qtyping, quantizer, recipe
 
@@ -51,7 +50,7 @@ def quantise(
     with quiet():
         work = quantizer.Quantizer(
             bytearray(emit(with_nhwc_input(model, rule))),
-            recipe.static_wi8_ai8(weights),
+            recipe.static_wi8_ai8(),
         )
         # int8 logits tie: a level is 0.05 and 15 % of pictures have two classes on the top one. Both rules
         # are needed to keep the answer in float, the classifier's and the output's.

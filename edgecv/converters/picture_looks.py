@@ -125,15 +125,17 @@ class Seen:
         """As how many wholly different pictures these count; None without any.
 
         The Vendi score (Friedman and Dieng, TMLR 2023): the exponential of the entropy of the eigenvalues
-        of the similarity matrix over n, here the cosine of the layouts. 1 for one picture n times, n for n
-        that have nothing in common.
+        of the similarity matrix over n, here the cosine of the layouts at half their size. 1 for one picture
+        n times, n for n that have nothing in common.
         """
         if not self._layouts:
             return None
-        rows = np.stack(self._layouts).reshape(len(self._layouts), -1).astype(np.float64)
+        half = _LAYOUT_SIDE // 2
+        blocks = np.stack(self._layouts).reshape(-1, half, 2, half, 2, 3).mean(axis=(2, 4))
+        rows = blocks.reshape(len(blocks), -1).astype(np.float64)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = np.where(norms > 1e-6, rows / np.maximum(norms, 1e-6), 1 / np.sqrt(rows.shape[1]))
-        # The n x n and the 768 x 768 product have the same eigenvalues but zeros: take the smaller one.
+        # The n x n and the 192 x 192 product have the same eigenvalues but zeros: take the smaller one.
         product = rows @ rows.T if len(rows) < rows.shape[1] else rows.T @ rows
         shares = np.linalg.eigvalsh(product) / len(rows)
         shares = shares[shares > 1e-12]

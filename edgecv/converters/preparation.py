@@ -7,7 +7,7 @@ takes back the mean error that rounding the weights makes. Both only ever help o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -46,9 +46,13 @@ _EXACT_DB = 200.0  # stands for no error at all
 
 
 class Prepared(NamedTuple):
-    """The graph that int8 artifacts are made from, and what was measured on the way to it."""
+    """The graph that int8 artifacts are made from, and what was measured on the way to it.
+
+    exact: the same without what is right in int8 alone, for operations that stay float.
+    """
 
     graph: onnx.ModelProto
+    exact: onnx.ModelProto
     steps: tuple[Preparation, ...]
 
 
@@ -77,7 +81,7 @@ def choose(
     """
     count = min(len(images) // 2, _MOST)
     if count < _FEWEST:
-        return Prepared(model, ())
+        return Prepared(model, model, ())
     seen, held_back = images[:count], images[count : 2 * count]
     reference = float_logits(model, rule, held_back, threads, lambda _: None)
 
@@ -86,7 +90,8 @@ def choose(
         advance(1)
         return _EXACT_DB if value is None else value
 
-    best, best_db = model, noise_db(model)
+    best = exact = model
+    best_db = noise_db(model)
     steps = []
     for name, prepare in _STEPS:
         candidate = prepare(best, rule, images, threads, lambda _: None)
@@ -95,7 +100,29 @@ def choose(
         steps.append(Preparation(step=name, sqnr_db=found, without_db=best_db, used=used))
         if used:
             best, best_db = candidate, found
-    return Prepared(best, tuple(steps))
+            exact = candidate if prepare is equalised else exact
+    return Prepared(best, exact, tuple(steps))
+
+
+def with_exact_biases(
+    model: onnx.ModelProto, exact: onnx.ModelProto, nodes: Sequence[str]
+) -> onnx.ModelProto:
+    """The graph, with the biases that `exact` has in place of its own in the nodes of those names."""
+    import onnx
+
+    edited = onnx.ModelProto()
+    edited.CopyFrom(model)
+    constants = {constant.name: constant for constant in edited.graph.initializer}
+    right = {constant.name: constant for constant in exact.graph.initializer}
+    before = {node.name: node for node in exact.graph.node}
+    for node in edited.graph.node:
+        if node.name in nodes and node.op_type == "Conv" and len(node.input) > 2:
+            theirs = before[node.name].input[2:]
+            if theirs:
+                constants[node.input[2]].CopyFrom(right[theirs[0]])
+            else:
+                del node.input[2:]
+    return edited
 
 
 def _int8_logits(
@@ -302,6 +329,8 @@ def _channel_ranges(
     advance: Advance,
 ) -> dict[str, _Ranges]:
     """Peak magnitude and mean of each channel of the 4-D `values` over the pictures."""
+    if not values:
+        return {}
     import onnx
     import onnxruntime
     from onnx import helper

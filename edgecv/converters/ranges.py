@@ -6,7 +6,8 @@ the work for the same numbers (36 against 141 ms of CPU a picture, EfficientNet-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -40,9 +41,10 @@ def collect(
     """
     names, clipped, limits = each_picture(model, rule, images, threads)
     low, high = np.full((2, len(names)), np.float32(np.inf)) * np.float32([[1], [-1]])
-    for smallest, largest in limits:
-        low, high = np.minimum(low, smallest), np.maximum(high, largest)
-        advance(1)
+    with contextlib.closing(limits):  # a traceback would keep it, and its workers, alive
+        for smallest, largest in limits:
+            low, high = np.minimum(low, smallest), np.maximum(high, largest)
+            advance(1)
     for name, *both in zip(names, low, high, strict=True):
         if not np.isfinite(both).all():
             raise ConversionError(f"value {name} is not finite on the calibration pictures")
@@ -54,7 +56,7 @@ def collect(
 
 def each_picture(
     model: onnx.ModelProto, rule: Preprocess, images: NDArray[np.uint8], threads: int
-) -> tuple[list[str], dict[str, str], Iterator[NDArray[np.float32]]]:
+) -> tuple[list[str], dict[str, str], Generator[NDArray[np.float32], None, None]]:
     """(the values T, {what only a Clip or Relu reads: what it gives}, [2, T] limits of one picture each)."""
     import onnxruntime
 
@@ -110,7 +112,7 @@ def _probed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], li
 
 def _side_by_side(
     limits: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: NDArray[np.uint8], threads: int
-) -> Iterator[NDArray[np.float32]]:
+) -> Generator[NDArray[np.float32], None, None]:
     workers = ThreadPoolExecutor(threads)  # a session may be run by several threads, and lets go of the GIL
     try:
         yield from workers.map(limits, images)

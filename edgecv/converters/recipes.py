@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgecv.converters import graph, int8_onnx, int8_tflite, openvino, reduced, tflite
+from edgecv.converters.preparation import Prepared, with_exact_biases
 from edgecv.spec import Format, Kind, Precision, Preprocess
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ Advance = Callable[[int], None]
 class Source:
     """What every recipe starts from.
 
-    model: the canonical float graph; prepared: the graph int8 is made from (converters.preparation);
-    calibration: [N, H, W, 3] uint8. in_float(share): the most sensitive operations, as many as that share
-    of all, by the names of their nodes; measured when it is first asked for.
+    model: the canonical float graph; prepared: what int8 is made from; calibration: [N, H, W, 3] uint8.
+    in_float(share): the nodes of the most sensitive operations, as many as that share of all; measured
+    when it is first asked for.
     """
 
     model: onnx.ModelProto
-    prepared: onnx.ModelProto
+    prepared: Prepared
     rule: Preprocess
     threads: int
     calibration: NDArray[np.uint8]
@@ -91,30 +92,35 @@ def _openvino_fp32(source: Source, path: Path, _: Advance) -> None:
     openvino.save(openvino.read(graph.with_image_input(source.model, source.rule)), path)
 
 
-def _tflite_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0, **options: str) -> None:
-    model, rule = graph.with_integer_mean(source.prepared, source.rule)
-    floats = source.in_float(share) if share else ()
-    pictures, threads = source.calibration, source.threads
-    path.write_bytes(
-        int8_tflite.quantise(model, rule, pictures, threads, advance, in_float=floats, **options)
-    )
+def _for_int8(source: Source, floats: tuple[str, ...]) -> onnx.ModelProto:
+    """The prepared graph, in which `floats`, the nodes that stay float, are as they were."""
+    prepared = source.prepared
+    return with_exact_biases(prepared.graph, prepared.exact, floats) if floats else prepared.graph
 
 
-def _onnx_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0, **options: str) -> None:
-    model, rule = graph.with_integer_mean(source.prepared, source.rule)
+def _tflite_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0) -> None:
     floats = source.in_float(share) if share else ()
-    quantised = int8_onnx.quantise(model, rule, source.calibration, advance, in_float=floats, **options)
+    model, rule = graph.with_integer_mean(_for_int8(source, floats), source.rule)
+    path.write_bytes(int8_tflite.quantise(model, rule, source.calibration, source.threads, advance, floats))
+
+
+def _onnx_int8(
+    source: Source, path: Path, advance: Advance, *, share: float = 0.0, ranges: str = "MinMax"
+) -> None:
+    floats = source.in_float(share) if share else ()
+    model, rule = graph.with_integer_mean(_for_int8(source, floats), source.rule)
+    quantised = int8_onnx.quantise(model, rule, source.calibration, advance, ranges, floats)
     path.write_bytes(quantised.SerializeToString())
 
 
 def _openvino_int8(
     source: Source, path: Path, advance: Advance, *, fix: str, share: float = 0.0, depthwise: bool = False
 ) -> None:
-    floats = source.in_float(share) if share else graph.depthwise(source.prepared) if depthwise else ()
-    quantised = openvino.quantise(
-        source.prepared, source.rule, source.calibration, fix, advance, in_float=floats
-    )
-    openvino.save(quantised, path)
+    floats = source.in_float(share) if share else ()
+    if depthwise:
+        floats = graph.depthwise(source.prepared.graph)
+    model = _for_int8(source, floats)
+    openvino.save(openvino.quantise(model, source.rule, source.calibration, fix, advance, floats), path)
 
 
 _TFLITE = "static int8, per-channel weights, classifier dynamic int8, output float"

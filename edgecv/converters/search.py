@@ -18,7 +18,6 @@ from edgecv.converters.verify import agreement
 from edgecv.data import Pictures
 from edgecv.errors import ConversionError
 from edgecv.spec import Format, Kind, Precision, Quant, TensorSpec
-from edgecv.statistics import describe_drop
 from edgecv.tasks import float_tolerance
 
 if TYPE_CHECKING:
@@ -51,11 +50,12 @@ class Host(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """The pictures to judge on, the float source's logits [N, classes], and the classes where known."""
+    """The pictures to judge on, the float source's logits [N, classes], classes and names where known."""
 
     pictures: Pictures
     reference: NDArray[np.float32]
     labels: tuple[int, ...] | None
+    names: tuple[str, ...] | None = None
 
 
 class Found(NamedTuple):
@@ -141,9 +141,9 @@ def _trial(recipe: Recipe, candidate: _Candidate, bound: float | None) -> Trial:
             "the first recipe" if not recipe.alternative else "as fast as the one before",
         )
     elif drop.points <= bound:
-        verdict, reason = "held", f"{describe_drop(drop, bound)}, within {bound:g}"
+        verdict, reason = "held", f"within {bound:g}"
     else:
-        verdict, reason = "missed", f"{describe_drop(drop, bound)}, more than {bound:g}"
+        verdict, reason = "missed", f"more than {bound:g}"
     return Trial(
         recipe=recipe.text,
         verdict=verdict,

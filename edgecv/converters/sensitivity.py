@@ -30,7 +30,7 @@ _CURVES = {
     *("Mish", "PRelu", "Sigmoid", "Softplus", "Tanh"),
 }
 # What only moves or selects values: int8 costs nothing there that it did not cost before.
-_MOVES = {
+MOVES = {
     *("Cast", "Constant", "ConstantOfShape", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather"),
     *("Identity", "Pad", "Reshape", "Shape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Transpose"),
     "Unsqueeze",
@@ -61,7 +61,7 @@ class Operation:
     @property
     def moves(self) -> bool:
         """Whether it computes nothing, so that there is nothing to rank."""
-        return self.nodes[0].op_type in _MOVES
+        return self.nodes[0].op_type in MOVES
 
 
 def operations(graph: onnx.ModelProto) -> tuple[Operation, ...]:
@@ -251,7 +251,7 @@ def _steps(
     node: onnx.NodeProto, users: Mapping[str, list[onnx.NodeProto]], fixed: set[str]
 ) -> list[list[onnx.NodeProto]]:
     steps = [[node]]
-    if node.op_type in _MOVES | _CLAMPS | _CURVES:
+    if node.op_type in MOVES | _CLAMPS | _CURVES:
         return steps
     weighted = node.op_type in _CHANNEL_AXIS
     while True:

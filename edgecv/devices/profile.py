@@ -68,8 +68,9 @@ class Inference(Struct):
     """What to run, best first, and on how many threads.
 
     order: every format in fp32 and int8 as `format:precision`, so that whatever engine is installed,
-    something is chosen; `why` says what the order rests on. threads: the fast cores of the largest variant; 0 means this machine's own
-    physical cores. int8_saturates: int8 products are summed in 16 bits, which costs accuracy.
+    something is chosen; `why` says what the order rests on. threads: the fast cores of the largest
+    variant; 0 means this machine's own physical cores. int8_saturates: int8 products are summed in 16
+    bits, which costs accuracy.
     """
 
     order: tuple[Text, ...]

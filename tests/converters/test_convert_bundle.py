@@ -101,7 +101,7 @@ def test_the_bundle_holds_every_kind_once(bundle: Bundle) -> None:
     assert [a.kind for a in bundle.manifest.artifacts] == KINDS
     written = {file.path for a in bundle.manifest.artifacts for file in a.files}
     # nothing is left of the recipes that were not the best
-    assert set(os.listdir(bundle.root)) == {"manifest.json", "labels.txt", "golden.npz", *written}
+    assert set(os.listdir(bundle.root)) == {"manifest.json", "labels.txt", "golden.npz", "conversion.html", *written}
     assert written == {
         f"model.{precision}.{suffix}"
         for precision in ("fp32", "int8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecv import api
+from edgecv.cli import cli
 from edgecv.converters import calibration
 from edgecv.converters.collect import STILL_FRAMES, Ended, collect
 from edgecv.converters.picture_checks import MIN_PICTURES, Check, Doctor, Place, fault_of
@@ -195,9 +198,9 @@ def test_variety_counts_what_differs_and_not_how_often_it_is_there(different: in
 
 
 def test_variety_of_more_pictures_than_numbers_in_a_layout() -> None:
-    seen = Seen()  # 800 pictures against 768 numbers: the smaller of two products is taken
+    seen = Seen()  # 200 pictures against 192 numbers: the smaller of two products is taken
     looks = [look(bgr) for bgr in noise(4)]
-    for i in range(800):
+    for i in range(200):
         seen.add("", looks[i % 4])
     assert seen.variety() == pytest.approx(few(looks).variety())
 
@@ -552,3 +555,64 @@ def test_collecting_from_a_pattern_and_a_video_through_the_api(tmp_path: Path) -
     clip = video(tmp_path / "clip.avi", [bgr for bgr in noise(3) for _ in range(3)])
     done = api.collect_calibration(str(clip), tmp_path / "clip", 9)
     assert (done.seen, done.kept, done.ended) == (9, 3, Ended.SOURCE)
+
+
+# --- the commands
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["calibration", *map(str, arguments)])
+
+
+def test_check_prints_what_it_found_and_exits_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_ranges", lambda *_: (Stability(20, 9, 0.081, "a", 0.2), "a note"))
+    pictures = [cv2.resize(bgr, (240, 240), interpolation=cv2.INTER_NEAREST) for bgr in noise(20)]
+    write(tmp_path / "data", {"x.png": pictures[4]})
+    write(tmp_path / "set", {f"{i}.png": bgr for i, bgr in enumerate(pictures)})
+    (tmp_path / "set" / "half.jpg").write_bytes(b"\xff\xd8 no")
+    done = invoke("check", tmp_path / "set", "--data", tmp_path / "data")
+    assert done.exit_code == 0, done.output
+    assert "20 of 21 pictures are fit" in done.stdout
+    assert "half.jpg" in done.stdout
+    assert "Ranges still grow" in done.stdout
+    assert done.stderr == "note: a note\n"
+    found = json.loads(invoke("check", tmp_path / "set", "--data", tmp_path / "data", "--json").stdout)
+    assert set(found) == {"seen", "usable", "variety", "findings", "enough", "ranges", "notes"}
+    assert (found["seen"], found["usable"], found["enough"]) == (21, 20, True)
+    assert [(one["check"], one["dropped"], len(one["places"])) for one in found["findings"]] == [
+        ("unreadable", True, 1),
+        ("overlap", False, 1),
+    ]
+    assert found["findings"][0]["places"] == [{"name": "half.jpg", "detail": "cut off or damaged"}]
+    assert found["ranges"]["stable"] is False
+
+
+def test_check_of_too_few_fails_after_saying_so(tmp_path: Path) -> None:
+    write(tmp_path, {"black.png": np.zeros((240, 240, 3), np.uint8)})
+    done = invoke("check", tmp_path)
+    assert done.exit_code == 1
+    assert "0 of 1 pictures are fit" in done.stdout
+    assert "under-exposed" in done.stdout
+
+
+def test_collect_says_what_came_of_it(tmp_path: Path) -> None:
+    clip = video(tmp_path / "clip.avi", [bgr for bgr in noise(17) for _ in range(2)])
+    done = invoke("collect", "--source", clip, "-o", tmp_path / "out", "--count", "5")
+    assert done.exit_code == 1  # five are too few to calibrate on
+    assert done.stdout == f"9 frames seen, 5 kept in {tmp_path}/out; left out: 4 near-duplicate\n"
+    assert done.stderr == ""
+    done = invoke("collect", "--source", clip, "-o", tmp_path / "out", "--count", "50", "--append")
+    assert done.exit_code == 0
+    assert "12 kept in" in done.stdout
+    assert "(17 there now)" in done.stdout
+    assert "note: 12 of 50 frames: the source ended; give a longer recording" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["efficientnet-lite0"])
+def test_a_real_model_has_stable_ranges_on_128_photographs(shared: Path, model: str) -> None:
+    pytest.importorskip("onnxruntime", reason="ranges are measured with the convert extra's packages")
+    checked = api.check_calibration(shared / "data" / "coco128" / "images", model=model)
+    assert (checked.report.seen, checked.report.usable, checked.report.findings) == (128, 128, ())
+    assert checked.ranges is not None
+    assert 0.03 < checked.ranges.growth < 0.05

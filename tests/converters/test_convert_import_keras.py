@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,9 @@ import numpy as np
 import pytest
 
 for module in ("onnx", "onnxruntime", "h5py", "tensorflow", "tf2onnx"):
-    if module == "tensorflow":  # found, and not imported: it stays out of this process
-        import importlib.util
-
-        if importlib.util.find_spec(module) is None:
-            pytest.skip("Keras models: pip install edgecv[keras]", allow_module_level=True)
-    else:
-        pytest.importorskip(module, reason="a converting test: pip install edgecv[convert,keras]")
+    # Found, and not imported as importorskip would: TensorFlow stays out of this process.
+    if importlib.util.find_spec(module) is None:
+        pytest.skip("Keras models: pip install edgecv[convert,keras]", allow_module_level=True)
 
 from edgecv.converters import importers
 from edgecv.converters.importers import ImportOptions

@@ -46,8 +46,10 @@ def make():
 
 def timm_like():
     net = make()
-    net.pretrained_cfg = {"input_size": (3, 32, 32), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
-                          "interpolation": "bilinear", "crop_pct": 0.9}
+    net.pretrained_cfg = {
+        "input_size": (3, 32, 32), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
+        "interpolation": "bilinear", "crop_pct": 0.9,
+    }
     return net
 
 def number():
@@ -123,6 +125,7 @@ class Evil:
         return Path.touch, (Path("ran"),)
 
 
+@pytest.mark.usefixtures("net")
 @pytest.mark.parametrize(
     ("where", "said", "weights", "kind", "says"),
     [
@@ -136,7 +139,7 @@ class Evil:
     ],
 )
 def test_what_cannot_be_used_is_one_line(
-    where: str, said: Wanted, weights: str | None, kind: type[Exception], says: str, net: torch.nn.Module
+    where: str, said: Wanted, weights: str | None, kind: type[Exception], says: str
 ) -> None:
     torch.save({"a": Evil()}, "evil.pth")
     torch.save({"a": torch.zeros(1)}, "other.pth")

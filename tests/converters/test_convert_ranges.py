@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,6 +131,8 @@ def test_an_interrupted_caller_does_not_wait_for_the_rest(model: onnx.ModelProto
         seen.append(count)
         raise KeyboardInterrupt
 
+    before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         collect(model, RULE, images, 2, stop)
     assert seen == [1]
+    assert threading.active_count() == before

@@ -55,6 +55,11 @@ def images() -> NDArray[np.uint8]:
     return np.random.default_rng(1).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
 
 
+def start(model: onnx.ModelProto) -> Source:
+    """Without calibration pictures: nothing here may need them."""
+    return Source(model, model, RULE, 1, np.zeros((0, 16, 16, 3), np.uint8), lambda _share: ())
+
+
 def expected(model: onnx.ModelProto, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([run_onnx(model, {"x": normalise(i[None], RULE)})["logits"] for i in images])
 
@@ -85,7 +90,7 @@ def test_answers_are_near_the_float_models(
     suffix, least, largest = CASES[name]
     path = tmp_path / f"model{suffix}"
     before = model.SerializeToString()
-    getattr(reduced, name)(Source(model, RULE, 1), path, lambda _count: None)
+    getattr(reduced, name)(start(model), path, lambda _count: None)
     assert model.SerializeToString() == before  # what the next recipe starts from
     got = answers(path, images)
     assert got.dtype == np.float32
@@ -107,7 +112,7 @@ def test_dynamic_artifacts_compute_with_the_rounded_weights(
             codes, scale = reduced._codes(array, 0)
             constant.CopyFrom(numpy_helper.from_array(codes * scale, constant.name))
     want = expected(rounded, images)
-    source = Source(model, RULE, 1)
+    source = start(model)
     for name, tolerance in (
         ("tflite_dynamic", 1e-4),
         ("onnx_dynamic", 1e-4),
@@ -184,7 +189,7 @@ def test_tflite_weights_are_widened_before_a_float_operator(
     from ai_edge_litert import schema_py_generated as schema
 
     path = tmp_path / "model.tflite"
-    getattr(reduced, name)(Source(model, RULE, 1), path, lambda _count: None)
+    getattr(reduced, name)(start(model), path, lambda _count: None)
     content = path.read_bytes()
     assert operators(content).count("DEQUANTIZE") == 4
     (subgraph,) = schema.ModelT.InitFromPackedBuf(content, 0).subgraphs
@@ -201,7 +206,7 @@ def test_openvino_keeps_int8_constants(model: onnx.ModelProto, tmp_path: Path) -
     import openvino
 
     path = tmp_path / "model.xml"
-    reduced.openvino_dynamic(Source(model, RULE, 1), path, lambda _count: None)
+    reduced.openvino_dynamic(start(model), path, lambda _count: None)
     operations = openvino.Core().read_model(str(path)).get_ops()
     kinds = [op.get_element_type() for op in operations if op.get_type_name() == "Constant"]
     assert kinds.count(openvino.Type.i8) == 4
@@ -212,7 +217,7 @@ def test_a_weight_that_halves_cannot_hold_is_named(tmp_path: Path, make: Callabl
     model = graph("float[1,3,16,16] x", "logits = Conv(x, w)", {"w": np.full((4, 3, 1, 1), 7e4, np.float32)},
                   outputs=("logits",))  # fmt: skip
     with pytest.raises(ConversionError, match=r"weight w holds 7e\+04, and float16 ends at 65504"):
-        make(Source(model, RULE, 1), tmp_path / "model", lambda _count: None)
+        make(start(model), tmp_path / "model", lambda _count: None)
 
 
 def test_an_operator_without_halves_is_computed_in_float() -> None:

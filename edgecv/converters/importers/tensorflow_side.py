@@ -27,8 +27,6 @@ def export_keras(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"has {len(model.inputs)} inputs and {len(model.outputs)} outputs; a classifier has one of each"
         )
-    if keras.backend.image_data_format() != "channels_last":
-        keras.backend.set_image_data_format("channels_last")
     _export(lambda x: model(x, training=False), model.inputs[0].shape, job, folder)
     return {}
 

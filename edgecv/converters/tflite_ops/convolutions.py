@@ -92,7 +92,7 @@ def _conv_transpose(e: Emitter, node: onnx.NodeProto, a: Attributes) -> None:
         e.constant(node.input[1], weight.transpose(1, 2, 3, 0)),
         source,
     ]
-    if same or whole == size:
+    if same or (whole == size and not any(begin)):
         options["fusedActivationFunction"], name = fused_activation(e, node)
         inputs.append(e.constant(f"{node.output[0]}.bias", bias))
         version = 4 if options["fusedActivationFunction"] else 3

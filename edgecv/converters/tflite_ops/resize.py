@@ -43,7 +43,7 @@ def _resize(e: Emitter, node: onnx.NodeProto, a: Attributes) -> None:
         for axis, matrix in zip((2, 3), weights, strict=True):
             if nearest:
                 value = picked(e, value, axis, matrix.argmax(1))
-            elif not _close(matrix, np.eye(*matrix.shape)):
+            elif len(matrix) != value.shape[axis] or not _close(matrix, np.eye(len(matrix))):
                 value = _mixed(e, value, axis, matrix)
     define_picture(e, node.output[0], value)
 
@@ -59,10 +59,12 @@ def _weights(e: Emitter, node: onnx.NodeProto, a: Attributes, axis: int) -> NDAr
         return np.eye(shape[axis])
     sizes = constant_input(e, node, 3, "sizes")
     scales = constant_input(e, node, 2, "scales")
+    out = e.shape(node.output[0])[axis]
     kept = {k: v for k, v in a.items() if k not in ("axes", "keep_aspect_ratio_policy")}
+    if out == 1 and a.get("coordinate_transformation_mode") == b"pytorch_half_pixel":
+        kept["coordinate_transformation_mode"] = b"asymmetric"  # the first line; onnx's reference errs here
     # Sizes with an aspect ratio policy become scales; all others are taken as they are given.
     policy = a.get("keep_aspect_ratio_policy", b"stretch") != b"stretch"
-    out = e.shape(node.output[0])[axis]
     if sizes is not None and sizes.size and not policy:
         names, feed = ["x", "", "", "sizes"], {"sizes": np.array([out, shape[axis]], np.int64)}
     else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from edgecv.errors import SourceError
-from edgecv.photos import SUFFIXES, is_image, list_images, natural_order, read_image
+from edgecv.photos import SUFFIXES, list_images, match_images, read_image
 from edgecv.runtime.sources.base import Shot
 from edgecv.runtime.sources.replay import Replay
 
@@ -36,10 +35,9 @@ def open_folder(folder: Path) -> Replay:
 
 def open_pattern(pattern: str) -> Replay:
     """The images a shell pattern matches, `**` reaching into folders. SourceError when there is none."""
-    matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
-    paths = natural_order(path for path in matches if is_image(path))
+    paths, matches = match_images(pattern)
     if not paths:
-        what = f"{len(matches)} matches, none an image ({' '.join(SUFFIXES)})" if matches else "no match"
+        what = f"{matches} matches, none an image ({' '.join(SUFFIXES)})" if matches else "no match"
         raise SourceError(f"{pattern}: {what}; patterns choose images, a video is given by its own path")
     return open_images(paths, pattern)
 
