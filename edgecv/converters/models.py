@@ -137,7 +137,8 @@ def _mobilenet(width: float, size: int) -> Model:
             else f"there are no published weights of MobileNetV2 {width} at {size}",
             url if published else f"those of your own keras.applications.MobileNetV2(alpha={width})",
         )
-    # tensorflow/models, research/slim/preprocessing/inception_preprocessing.py: the middle 0.875, -1..1.
+    # tensorflow/models, research/slim/preprocessing/inception_preprocessing.py: the middle 0.875, -1..1. It
+    # resizes bilinearly; bicubic measured better: 79.1 % of 1,000 photographs against 76.6 (1.0 at 224).
     rule = _rule(size, 0.875, (127.5,) * 3, (127.5,) * 3)
     summary = f"MobileNetV2 {width} {size}, ImageNet"
     return Model(name, summary, mobilenet_v2(width), rule, weights, read_mobilenet_keras, needs=("h5py",))

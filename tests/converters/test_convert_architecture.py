@@ -148,7 +148,7 @@ def test_mobilenet_is_as_large_as_published(width: float, millions: float, multi
 )
 def test_lite_is_as_large_as_published(number: int, millions: float, multiplications: int) -> None:
     """Parameters with gamma and beta. Its MAdds count more than convolutions, 3 to 6 % in all: 3 for every
-    number that a convolution puts out, which is what a batch norm and an activation not folded take.
+    number that a convolution puts out, as batch norms and activations that are not folded would take.
     """
     scale = LITE_SCALES[number]
     architecture = efficientnet_lite(scale)

@@ -184,18 +184,6 @@ def test_a_model_without_weights_says_what_to_give(name: str, message: str) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_the_weights_of_efficientnet_are_those_of_keras_applications() -> None:
-    """By the table in its source, which is the only place that has their hashes."""
-    efficientnet = pytest.importorskip("keras.src.applications.efficientnet", reason="needs Keras")
-    for number in range(8):
-        weights = get_model(f"efficientnet-b{number}").weights
-        assert weights == Download(
-            f"{efficientnet.BASE_WEIGHTS_PATH}efficientnetb{number}.h5",
-            efficientnet.WEIGHTS_HASHES[f"b{number}"][0],
-            "md5",
-        )
-
-
 # -- in a wheel ------------------------------------------------------------------------------------
 
 

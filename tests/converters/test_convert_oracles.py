@@ -16,6 +16,7 @@ from edgecv.converters.architecture import macs
 from edgecv.converters.graph import normalise
 from edgecv.converters.models import get_model, load
 from edgecv.converters.verify import float_logits
+from edgecv.converters.weights_sources import Download
 from edgecv.data import load_pictures
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # the frameworks' own warnings
@@ -189,6 +190,16 @@ def test_the_correction_of_imagenet_weights_is_taken_from_the_file(
     loaded = load(get_model("efficientnet-b0"), path)
     assert loaded.preprocess == get_model("efficientnet-b0").preprocess  # the published rule, to the digit
     assert loaded.notes == ()
+
+
+def test_the_hashes_are_those_in_the_source_of_keras_applications(keras) -> None:
+    from keras.src.applications import efficientnet as module
+
+    assert keras
+    for number in range(8):
+        url = f"{module.BASE_WEIGHTS_PATH}efficientnetb{number}.h5"
+        published = Download(url, module.WEIGHTS_HASHES[f"b{number}"][0], "md5")
+        assert get_model(f"efficientnet-b{number}").weights == published
 
 
 # -- PyTorch ---------------------------------------------------------------------------------------

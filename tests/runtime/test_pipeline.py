@@ -144,7 +144,7 @@ def test_replay_tells_a_wrong_engine_from_a_missing_one(
     # The fake's answer for a black picture is not the zeros of this bundle's golden logits.
     rows = replay(bundle, bundle.manifest.artifacts, Options())
     assert [row.passed for row in rows] == [False] * 4
-    assert "allowed 1e-03" in rows[0].message
+    assert "allowed 1e-04" in rows[0].message
     without(monkeypatch, *Format)
     rows = replay(bundle, bundle.manifest.artifacts, Options())
     assert [row.passed for row in rows] == [None] * 4

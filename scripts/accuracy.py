@@ -1,0 +1,88 @@
+"""Convert both models with real weights under --max-drop 0.5 and write the tables of docs/accuracy.md.
+
+python scripts/accuracy.py SHARED    SHARED holds data/coco128, data/nips17 and models/
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgecv import api
+from edgecv.bundle import Artifact, Bundle
+from edgecv.spec import Format, Precision
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
+MODELS = (
+    ("efficientnet-lite0", "EfficientNet-Lite0", None),
+    ("mobilenetv2", "MobileNetV2 1.0", "mobilenetv2_1.0_224.weights.h5"),
+)
+MAX_DROP = 0.5
+HEAD = """\
+| model | artifact | recipe | top-1 | top-5 | points lost (95 % interval) | agree | MB | ms |
+|---|---|---|---:|---:|---:|---:|---:|---:|"""
+
+
+def rows(title: str, bundle: Bundle) -> Iterator[str]:
+    """One row an artifact, the float ones first; the latency is the median while it was measured."""
+    for artifact in sorted(bundle.manifest.artifacts, key=lambda a: a.precision is not Precision.FP32):
+        if artifact.precision is Precision.FP32 and artifact.format is not Format.TFLITE:
+            continue  # the float artifacts answer alike: one row for the three
+        yield f"| {title} | {' | '.join(cells(artifact))} |"
+        title = ""
+
+
+def cells(artifact: Artifact) -> Iterator[str]:
+    verified = artifact.verified
+    assert verified is not None
+    floats = artifact.precision is Precision.FP32
+    yield "fp32, all three" if floats else str(artifact.kind)
+    yield "" if floats else artifact.recipe
+    yield f"{100 * (verified.top1 or 0):.1f}"
+    yield f"{100 * (verified.top5 or 0):.1f}"
+    drop = verified.drop
+    yield "" if floats or drop is None else f"{drop.points:+.1f} ({drop.low:+.1f} to {drop.high:+.1f})"
+    yield "" if floats else f"{100 * verified.top1_agreement:.1f}"
+    yield f"{artifact.bytes / 1e6:.1f}"
+    kept = next((trial for trial in artifact.search if trial.verdict == "kept"), None)
+    yield "" if kept is None or kept.latency_ms is None else f"{kept.latency_ms:.1f}"
+
+
+def table(shared: Path, target: str) -> str:
+    lines = [HEAD]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, title, weights in MODELS:
+            done = api.convert(
+                name,
+                int8=True,
+                max_drop=MAX_DROP,
+                target=target,
+                formats=tuple(Format) if target == "auto" else (Format.OPENVINO,),
+                weights=shared / "models" / weights if weights else None,
+                calibration=shared / "data" / "coco128" / "images",
+                data=shared / "data" / "nips17",
+                out=Path(folder) / name,
+            )
+            made = done.bundle.manifest.artifacts
+            lines += [row for row in rows(title, done.bundle) if target == "auto" or "fp32" not in row]
+            print(title, "missed" if done.missed else "held", [a.verified and a.verified.drop for a in made])
+    return "\n".join(lines)
+
+
+def put(page: str, name: str, content: str) -> str:
+    """The page with what stands between <!-- NAME --> and <!-- /NAME --> replaced."""
+    block = f"<!-- {name} -->\n{content}\n<!-- /{name} -->"
+    return re.sub(rf"<!-- {name} -->.*?<!-- /{name} -->", lambda _: block, page, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--target", default="auto", help="auto, or x86: OpenVINO for CPUs without VNNI")
+    given = parser.parse_args()
+    made = table(given.shared, given.target)
+    PAGE.write_text(put(PAGE.read_text(), "here" if given.target == "auto" else given.target, made))
+    print(made)
