@@ -36,7 +36,7 @@ from edgecv.bundle import (
     describe_file,
     is_bundle,
 )
-from edgecv.converters import importers, preparation, sensitivity
+from edgecv.converters import importers, preparation, range_stability, sensitivity
 from edgecv.converters.calibration import CALIBRATION_IMAGES
 from edgecv.converters.calibration import load as load_calibration
 from edgecv.converters.class_names import shifted_labels
@@ -47,7 +47,7 @@ from edgecv.converters.picture_checks import MIN_PICTURES
 from edgecv.converters.recipes import NEEDS, Advance, Source
 from edgecv.converters.search import Host, Judged, search
 from edgecv.converters.verify import float_logits
-from edgecv.data import Draw, Labelled, Pictures, load_labelled, read_pictures, sample_pictures
+from edgecv.data import Draw, Labelled, Pictures, load_labelled, read_pictures, sample_photos, sample_pictures
 from edgecv.errors import ConversionError, DataError, ModelError
 from edgecv.files import new_folder, refuse_stranger, scratch_folder
 from edgecv.spec import Format, Kind, Precision, Preprocess
@@ -154,6 +154,12 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
     if labelled:
         truth = truth._replace(labels=labelled.labels, names=tuple(str(path) for path in labelled.paths))
     truth = _checked(request, truth, calibration, notes)
+    if request.int8 and request.calibration is not None:
+        with clock.stage("range stability", len(calibration.images)) as advance:
+            stable = range_stability.measure(
+                source.graph, source.preprocess, calibration.images, host.threads, advance
+            )
+        notes.append(f"calibration: {stable}")
     prepared = preparation.Prepared(source.graph, source.graph, ())
     if request.int8:
         with clock.stage("preparing for int8", preparation.MEASUREMENTS) as advance:
@@ -203,13 +209,16 @@ def _pictures(
     """(calibration pictures, pictures to judge on, those as a labelled list where they have labels)."""
     count = CALIBRATION_IMAGES if request.int8 else FLOAT_IMAGES
     labelled = load_labelled(request.data, model.labels) if request.data else None
-    if request.calibration is None:
+    if request.calibration is None and not request.int8:
+        calibration, _ = read_pictures(
+            sample_photos(), model.preprocess, "photographs from installed packages"
+        )
+    elif request.calibration is None:
         calibration = sample_pictures(model.preprocess, count)
-        if request.int8:
-            notes.append(
-                f"calibrated on {calibration.description}; for your own accuracy give pictures from your "
-                "camera with --calibration DIR"
-            )
+        notes.append(
+            f"calibrated on {calibration.description}; for your own accuracy give pictures from your "
+            "camera with --calibration DIR"
+        )
     else:
         looked = load_calibration(
             request.calibration,

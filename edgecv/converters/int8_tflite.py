@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgecv.converters.graph import IMAGE, with_nhwc_input
+from edgecv.converters.ranges import Limits
 from edgecv.converters.tflite import emit
 from edgecv.quiet import quiet
 from edgecv.spec import Preprocess
@@ -22,36 +23,20 @@ def quantise(
     model: onnx.ModelProto,
     rule: Preprocess,
     images: NDArray[np.uint8],
+    limits: Mapping[str, Limits],
     threads: int,
-    advance: Callable[[int], None],
     in_float: Sequence[str] = (),
 ) -> bytes:
     """The int8 TFLite file of a canonical graph whose mean is a whole number (graph.with_integer_mean).
 
-    images: [N, H, W, 3] uint8 calibration pictures. `advance` is told how many have been seen. in_float:
-    nodes of the graph whose operations stay float.
+    images: [N, H, W, 3] uint8 calibration pictures; limits: the range of each value of the graph over them
+    (ranges.collect). in_float: nodes of the graph whose operations stay float.
     """
-    from litert_quantizer import calibrator, qtyping, quantizer, recipe
+    from litert_quantizer import qtyping, quantizer, recipe
 
-    mean, std = np.float32(rule.mean[0]), np.float32(rule.std[0])
-
-    class Samples:
-        """Iterated twice: to be counted, then to be run."""
-
-        passes = 0
-
-        def __iter__(self) -> Iterator[dict[str, NDArray[np.float32]]]:
-            self.passes += 1
-            for image in images:
-                if self.passes > 1:
-                    advance(1)
-                yield {IMAGE: (image[None].astype(np.float32) - mean) / std}
-
+    content = emit(with_nhwc_input(model, rule))
     with quiet():
-        work = quantizer.Quantizer(
-            bytearray(emit(with_nhwc_input(model, rule))),
-            recipe.static_wi8_ai8(),
-        )
+        work = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
         # int8 logits tie: a level is 0.05 and 15 % of pictures have two classes on the top one. Both rules
         # are needed to keep the answer in float, the classifier's and the output's.
         # One scale for its weights: tflite-runtime takes a file with one a channel, and answers nonsense.
@@ -63,25 +48,48 @@ def quantise(
             qtyping.TFLOperationName.OUTPUT,
             algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE,
         )
-        written = {
-            re.escape(output) for node in model.graph.node if node.name in in_float for output in node.output
-        }
+        floats = [node for node in model.graph.node if node.name in in_float]
+        written = {re.escape(output) for node in floats for output in node.output}
         if written:  # an operation is known by the tensors it writes
             work.update_quantization_recipe(
                 f"(^|;)({'|'.join(sorted(written))});",
                 qtyping.TFLOperationName.ALL_SUPPORTED,
                 algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE,
             )
-        ranges = work.calibrate(
-            {"serving_default": Samples()},
-            num_threads=threads,
-            mode=calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED,  # same ranges, 4 times faster
-        )
+        known = {name: _range(*both) for name, both in limits.items()}
         # Exactly the scale 1 / std and zero point mean - 128 that make a pixel its own int8 value.
-        limits = (np.float32([0, 255]) - mean) / std
-        ranges[IMAGE].update(min=np.full((1, 1, 1, 1), limits[0]), max=np.full((1, 1, 1, 1), limits[1]))
-        result = work.quantize(ranges, enable_progress_report=False)
+        known[IMAGE] = _range(*((np.float32([0, 255]) - np.float32(rule.mean[0])) / np.float32(rule.std[0])))
+        if not _values(content) <= known.keys():  # the emitter put values in between, as for a padding
+            known = {**_measured(work, rule, images, threads), **known}
+        result = work.quantize(known, enable_progress_report=False)
     return with_uint8_input(bytes(result.quantized_model), rule)
+
+
+def _range(low: float, high: float) -> dict[str, NDArray[np.float64]]:
+    return {"min": np.float64([low]), "max": np.float64([high])}
+
+
+def _values(content: bytes) -> set[str]:
+    """Names of the computed float tensors of a TFLite file."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    graph = model.subgraphs[0]
+    made = {index for operator in graph.operators for index in operator.outputs}
+    floats = (graph.tensors[i] for i in made if graph.tensors[i].type == schema.TensorType.FLOAT32)
+    return {tensor.name.decode() for tensor in floats}
+
+
+def _measured(
+    work: Any, rule: Preprocess, images: NDArray[np.uint8], threads: int
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """The quantizer's own ranges: a moving average over the pictures' extremes."""
+    from litert_quantizer import calibrator
+
+    mean, std = np.float32(rule.mean[0]), np.float32(rule.std[0])
+    samples = [{IMAGE: (image[None].astype(np.float32) - mean) / std} for image in images]
+    mode = calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED  # same ranges, 4 times faster
+    return work.calibrate({"serving_default": samples}, num_threads=threads, mode=mode)
 
 
 def with_uint8_input(content: bytes, rule: Preprocess) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from edgecv.bundle import Preparation
-from edgecv.converters import int8_onnx
+from edgecv.converters import int8_onnx, ranges
 from edgecv.converters.graph import IMAGE, normalise, with_integer_mean
 from edgecv.converters.verify import float_logits
 from edgecv.spec import Preprocess
@@ -41,7 +41,7 @@ _HOMOGENEOUS = {
 
 _FEWEST = 8  # pictures to measure on; fewer say nothing
 _MOST = 32
-_GAIN_DB = 0.1  # less than this is chance
+_GAIN_DB = 0.05  # less than this is chance
 _EXACT_DB = 200.0  # stands for no error at all
 
 
@@ -134,7 +134,8 @@ def _int8_logits(
 ) -> NDArray[np.float32]:
     import onnxruntime
 
-    quantised = int8_onnx.quantise(*with_integer_mean(model, rule), seen, lambda _: None)
+    whole, rule = with_integer_mean(model, rule)
+    quantised = int8_onnx.quantise(whole, rule, ranges.collect(whole, rule, seen, threads, lambda _: None))
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.add_session_config_entry("session.x64quantprecision", "1")
@@ -158,9 +159,9 @@ def equalised(
     """
     edited, weights = _editable(model)
     groups = list(_groups(edited, weights))
-    ranges = _channel_ranges(model, rule, images, [v for g in groups for v in g.values], threads, advance)
+    reach = _channel_ranges(model, rule, images, [v for g in groups for v in g.values], threads, advance)
     for group in groups:
-        peak = np.max([ranges[value].peak for value in group.values], axis=0)
+        peak = np.max([reach[value].peak for value in group.values], axis=0)
         live = peak > 1e-6 * peak.max()
         if not live.any():
             continue
@@ -189,13 +190,13 @@ def bias_corrected(
 
     edited, weights = _editable(model)
     nodes = [n for n in edited.graph.node if n.op_type == "Conv" and weights.get(n.input[1], _NONE).ndim == 4]
-    ranges = _channel_ranges(model, rule, images, [n.input[0] for n in nodes], threads, advance)
+    reach = _channel_ranges(model, rule, images, [n.input[0] for n in nodes], threads, advance)
     for node in nodes:
         weight = weights[node.input[1]]
         scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / 127
         scale[scale == 0] = 1.0
         error = (np.round(weight / scale) * scale - weight).sum(axis=(2, 3))  # [out, in/groups]
-        mean = ranges[node.input[0]].mean
+        mean = reach[node.input[0]].mean
         groups = len(mean) // error.shape[1]
         per_output = mean.reshape(groups, -1).repeat(len(error) // groups, axis=0)
         shift = (error * per_output).sum(axis=1)

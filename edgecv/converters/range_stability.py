@@ -42,7 +42,7 @@ class Stability:
     def __str__(self) -> str:
         moved = f"the last half of the {self.pictures} pictures widened them by {self.growth:.1%} on average"
         if self.stable:
-            return f"ranges are stable: {moved}; more would not help"
+            return f"ranges are stable: {moved}; more of the same kind would not help"
         return f"ranges still grow: {moved}; give about twice as many"
 
 

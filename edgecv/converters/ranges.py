@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
+Limits = tuple[np.float32, np.float32]  # of one value: smallest, largest
 _LIMITS = ("ReduceMin", "ReduceMax")
 
 
@@ -30,7 +31,7 @@ def collect(
     images: NDArray[np.uint8],
     threads: int,
     advance: Callable[[int], None],
-) -> dict[str, tuple[np.float32, np.float32]]:
+) -> dict[str, Limits]:
     """(smallest, largest) of each float value of a canonical graph over all pictures, from input to output.
 
     A value that only a Clip or Relu reads has the range of what comes out of it, which is what a quantizer

@@ -8,12 +8,12 @@ the same speed (`alternatives`), a conversion without a bound builds them all an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgecv.converters import graph, int8_onnx, int8_tflite, openvino, reduced, tflite
+from edgecv.converters import graph, int8_onnx, int8_tflite, openvino, ranges, reduced, tflite
 from edgecv.converters.preparation import Prepared, with_exact_biases
 from edgecv.spec import Format, Kind, Precision, Preprocess
 
@@ -25,13 +25,21 @@ if TYPE_CHECKING:
 Advance = Callable[[int], None]
 
 
+class WithRanges(NamedTuple):
+    """A graph whose mean is a whole number, its rule, and the range of each of its values."""
+
+    model: onnx.ModelProto
+    rule: Preprocess
+    limits: dict[str, ranges.Limits]
+
+
 @dataclass(frozen=True)
 class Source:
     """What every recipe starts from.
 
     model: the canonical float graph; prepared: what int8 is made from; calibration: [N, H, W, 3] uint8.
     in_float(share): the nodes of the most sensitive operations, as many as that share of all; measured
-    when it is first asked for.
+    when it is first asked for. measured: what recipes share, by the nodes that stay float.
     """
 
     model: onnx.ModelProto
@@ -40,6 +48,7 @@ class Source:
     threads: int
     calibration: NDArray[np.uint8]
     in_float: Callable[[float], tuple[str, ...]]
+    measured: dict[tuple[str, ...], WithRanges] = field(default_factory=dict)
 
 
 Build = Callable[[Source, Path, Advance], None]
@@ -98,19 +107,26 @@ def _for_int8(source: Source, floats: tuple[str, ...]) -> onnx.ModelProto:
     return with_exact_biases(prepared.graph, prepared.exact, floats) if floats else prepared.graph
 
 
+def _with_ranges(source: Source, floats: tuple[str, ...], advance: Advance) -> WithRanges:
+    """The graph for int8 with its ranges, measured once for all recipes that leave the same in float."""
+    if floats not in source.measured:
+        model, rule = graph.with_integer_mean(_for_int8(source, floats), source.rule)
+        limits = ranges.collect(model, rule, source.calibration, source.threads, advance)
+        source.measured[floats] = WithRanges(model, rule, limits)
+    return source.measured[floats]
+
+
 def _tflite_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0) -> None:
     floats = source.in_float(share) if share else ()
-    model, rule = graph.with_integer_mean(_for_int8(source, floats), source.rule)
-    path.write_bytes(int8_tflite.quantise(model, rule, source.calibration, source.threads, advance, floats))
+    model, rule, limits = _with_ranges(source, floats, advance)
+    pictures, threads = source.calibration, source.threads
+    path.write_bytes(int8_tflite.quantise(model, rule, pictures, limits, threads, floats))
 
 
-def _onnx_int8(
-    source: Source, path: Path, advance: Advance, *, share: float = 0.0, ranges: str = "MinMax"
-) -> None:
+def _onnx_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0) -> None:
     floats = source.in_float(share) if share else ()
-    model, rule = graph.with_integer_mean(_for_int8(source, floats), source.rule)
-    quantised = int8_onnx.quantise(model, rule, source.calibration, advance, ranges, floats)
-    path.write_bytes(quantised.SerializeToString())
+    model, rule, limits = _with_ranges(source, floats, advance)
+    path.write_bytes(int8_onnx.quantise(model, rule, limits, floats).SerializeToString())
 
 
 def _openvino_int8(
@@ -123,8 +139,8 @@ def _openvino_int8(
     openvino.save(openvino.quantise(model, source.rule, source.calibration, fix, advance, floats), path)
 
 
-_TFLITE = "static int8, per-channel weights, classifier dynamic int8, output float"
-_ONNX = "static int8 QDQ, uint8 activations, int8 per-channel weights, output float"
+_TFLITE = "static int8, per-channel weights, min-max ranges, classifier dynamic int8, output float"
+_ONNX = "static int8 QDQ, uint8 activations, int8 per-channel weights, min-max ranges, output float"
 _NNCF = "nncf static int8, per-channel weights, mixed preset"
 _FIRST, _ALL = "7-bit weights in the first layer", "7-bit weights"
 _SHARES = (("5 %", 0.05), ("10 %", 0.1), ("20 %", 0.2), ("40 %", 0.4))
@@ -144,7 +160,6 @@ RECIPES: dict[Kind, tuple[Recipe, ...]] = {
         # Sums of 16 bits are the fastest where they saturate, and may do for a model.
         Recipe(f"{_ONNX}, sums may saturate", _onnx_int8, saturating=True, risky=True),
         Recipe(f"{_ONNX}", _onnx_int8, precise=True),
-        Recipe(f"{_ONNX}, percentile ranges", partial(_onnx_int8, ranges="Percentile"), precise=True),
         *(
             Recipe(f"{_ONNX}, {text} of operations float", partial(_onnx_int8, share=share), precise=True)
             for text, share in _SHARES

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from edgecv.bundle import Artifact, Trial, describe_file
+from edgecv.bundle import Agreement, Artifact, Trial, describe_file
 from edgecv.converters.graph import integer_rule
 from edgecv.converters.recipes import FILE_SUFFIX, RECIPES, Advance, Recipe, Source
 from edgecv.converters.verify import agreement
 from edgecv.data import Pictures
 from edgecv.errors import ConversionError
 from edgecv.spec import Format, Kind, Precision, Quant, TensorSpec
-from edgecv.tasks import float_tolerance
+from edgecv.tasks import FP16_SQNR_DB, float_tolerance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -191,14 +191,25 @@ def _verified(
         raise ConversionError(f"{kind}: the artifact gives {stacked.shape} logits, not all of them finite")
     result = agreement(judged.reference, stacked, judged.pictures.description, judged.labels)
     result = msgspec.structs.replace(result, arithmetic=_arithmetic(recipe, host))
-    allowed = float_tolerance(kind.precision, judged.reference)
-    if allowed is not None and result.max_abs_error > allowed:
-        raise ConversionError(
-            f"{kind}: logits differ from the source's by {result.max_abs_error:.2g}, more than "
-            f"{allowed:.2g}; nothing was written, please report this with the model"
-        )
+    _refuse_wrong(kind, result, float_tolerance(judged.reference))
     described = msgspec.structs.replace(artifact, verified=result)
     return _Candidate(path, described, stacked, 1000 * float(np.median(times)))
+
+
+def _refuse_wrong(kind: Kind, result: Agreement, allowed: float) -> None:
+    """Raise ConversionError for an artifact whose error is not that of its precision but a fault."""
+    report = "nothing was written, please report this with the model"
+    if kind.precision is Precision.FP32 and result.max_abs_error > allowed:
+        raise ConversionError(
+            f"{kind}: logits differ from the source's by {result.max_abs_error:.2g}, more than {allowed:.2g};"
+            f" {report}"
+        )
+    noisy = result.sqnr_db is not None and result.sqnr_db < FP16_SQNR_DB
+    if kind.precision is Precision.FP16 and noisy:
+        raise ConversionError(
+            f"{kind}: the logits' SQNR is {result.sqnr_db:.1f} dB, and float16 leaves {FP16_SQNR_DB:g} or "
+            f"more: do values pass 65504? {report}"
+        )
 
 
 def _arithmetic(recipe: Recipe, host: Host) -> str:

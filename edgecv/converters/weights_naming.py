@@ -208,10 +208,15 @@ def _keras_normalisation(path: Path, arrays: Arrays, rescaled: bool) -> tuple[Rg
     if len(arrays) < 2 or any(array.size != 3 for array in arrays[:2]):
         raise ModelError(f"{path}: its Normalization layer has no mean and variance of three channels")
     mean, variance = (np.asarray(array, np.float64).reshape(3) for array in arrays[:2])
-    if not (np.isfinite(mean).all() and np.isfinite(variance).all() and (variance >= 0).all()):
-        raise ModelError(f"{path}: its Normalization layer holds NaN, infinite or negative values")
-    std = np.maximum(np.sqrt(variance), 1e-7)  # as Keras divides
+    if not (np.isfinite(mean).all() and np.isfinite(variance).all() and (variance > 0).all()):
+        raise ModelError(f"{path}: its Normalization layer has a mean or variance that is none")
+    std = np.sqrt(variance)
     if rescaled or np.allclose(variance, _IMAGENET_STD, rtol=1e-4):
         std = std * np.sqrt(_IMAGENET_STD)
-    red, green, blue = (255 * mean).round(4).tolist()
-    return (red, green, blue), tuple((255 * std).round(4).tolist())
+    return _rgb(255 * mean), _rgb(255 * std)
+
+
+def _rgb(values: NDArray[np.float64]) -> Rgb:
+    """To the digits a float32 has, so that the published numbers are found again as they are written."""
+    red, green, blue = (float(f"{value:.7g}") for value in values)
+    return red, green, blue

@@ -402,7 +402,7 @@ def test_ranges_that_every_picture_fills_are_stable_and_those_one_picture_makes_
     calm = of_ranges(high)
     assert calm.stable
     assert calm.growth < 0.01
-    assert "more would not help" in str(calm)
+    assert "more of the same kind would not help" in str(calm)
     high[40, 2] = 100  # half of the orders meet it late: half of 90 % on one activation of five
     wild = of_ranges(high)
     assert not wild.stable

@@ -290,7 +290,7 @@ def test_random_graph_answers_as_onnx_runtime_does(model: onnx.ModelProto) -> No
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(graphs())
 def test_many_random_graphs_answer_as_onnx_runtime_does(model: onnx.ModelProto) -> None:
     inputs = feed(model)

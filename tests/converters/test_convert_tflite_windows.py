@@ -84,6 +84,13 @@ CASES = {
         {"w": (4, 3, 3, 3), "b": (3,)},
         "T TRANSPOSE_CONV PAD ADD T",
     ),
+    # as large as the whole, and yet one row further down
+    "ct begin": Case(
+        P,
+        "y = ConvTranspose<strides=[2,2], pads=[1,0,0,1], output_padding=[1,1]>(x, w, b)",
+        {"w": (4, 3, 2, 2), "b": (3,)},
+        "T TRANSPOSE_CONV SLICE PAD ADD T",
+    ),
     # a stride longer than the kernel leaves gaps
     "ct k1 s2": Case(P, "y = ConvTranspose<strides=[2,2]>(x, w)", {"w": (4, 3, 1, 1)}, "T TRANSPOSE_CONV T"),
     # unequal pads are cut off
@@ -165,6 +172,10 @@ CASES = {
         {},
         "T MIRROR_PAD MAX_POOL_2D T",
     ),
+    # more padding than half the kernel: its border repeated
+    "maxpool wide pads": Case(
+        X, "y = MaxPool<kernel_shape=[3,3], pads=[2,2,0,1]>(x)", {}, "T GATHER GATHER MAX_POOL_2D T"
+    ),
     # zeros that count
     "avgpool counted": Case(
         X,
@@ -216,6 +227,13 @@ CASES = {
     # round_prefer_floor is none of TFLite's roundings when shrinking
     "resize nearest default down": Case(
         X, 'y = Resize<mode="nearest">(x, , s)', {"s": floats(1, 1, 0.5, 0.6)}, "T GATHER GATHER T"
+    ),
+    # the first of four columns alone: its weights look like the identity's
+    "resize to one column": Case(
+        X,
+        f'y = Resize<mode="cubic", {WHERE}="align_corners">(x, , , s)',
+        {"s": ints(1, 3, 16, 1)},
+        "T RESHAPE BATCH_MATMUL RESHAPE RESHAPE BATCH_MATMUL RESHAPE T",
     ),
     # one axis larger, one smaller
     "resize nearest sizes": Case(

@@ -71,8 +71,6 @@ def window_of(node: onnx.NodeProto, a: Attributes, size: Sequence[int], kernel: 
         kernel, strides, dilations, pads = (1, *kernel), (1, *strides), (1, *dilations), ((0, 0), *pads)
     if len(kernel) != 2:
         raise refuse(node, f"only windows over one or two axes, not {len(kernel)}")
-    if min(min(pair) for pair in pads) < 0:
-        raise refuse(node, "negative pads; put a Slice before it")
     window = Window(kernel, strides, dilations, pads)
     kind = a.get("auto_pad", b"NOTSET")
     if kind in (b"SAME_UPPER", b"SAME_LOWER"):
