@@ -178,7 +178,6 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
     with scratch_folder(out) as folder:
         found = [search(kind, start, folder, host, clock.stage, truth, request.max_drop) for kind in kinds]
         met = all(each.holds is not False for each in found)
-        wants_blame = not met or ranked.cache_info().currsize
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             name=source.name,
@@ -189,7 +188,7 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
             artifacts=tuple(each.artifact for each in found),
             golden=_golden(folder, truth),
             made=_made(request, source, calibration, host, prepared.steps),
-            sensitivity=ranked() if wants_blame else (),
+            sensitivity=ranked() if request.max_drop is not None and request.int8 else (),
             guarantee=_guarantee(request, host, met),
         )
         _write_manifest(folder, manifest)

@@ -174,8 +174,10 @@ def test_the_correction_of_imagenet_weights_is_taken_from_the_file(
     size_hw = (224, 224)  # Keras takes no other with these weights
     made = efficientnet(keras, 0, size_hw)
     images = noise(size_hw)
-    set_normalisation(made, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    set_normalisation(made, mean, tuple(s * s for s in std))
     randomise(made, images)
+    set_normalisation(made, mean, std)  # as it is published
     published = save(made, tmp_path, ".h5")
     weights = tmp_path / "published.weights.h5"
     made.save_weights(weights)

@@ -152,8 +152,8 @@ def test_a_value_that_a_curve_reads_is_left_alone(operator: str, attributes: dic
 
 
 def test_each_step_is_used_only_when_it_was_measured_to_help(tmp_path) -> None:
-    images = pictures(32)
-    graph, exact, steps = preparation.choose(made_hard(tiny_graph(tmp_path)), convert_tiny.RULE, images, 1, nothing)
+    hard, images = made_hard(tiny_graph(tmp_path)), pictures(32)
+    graph, exact, steps = preparation.choose(hard, convert_tiny.RULE, images, 1, nothing)
     equal, correct = steps
     assert equal.step == "channels equalised"
     assert equal.used
