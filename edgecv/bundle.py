@@ -77,11 +77,12 @@ class Agreement(Struct):
 class Trial(Struct):
     """One recipe that a search tried, in the order of trying; `reason` says why it ended as it did.
 
+    verdict: `missed` the bound; `rejected`, as another recipe as fast is nearer to float; `failed` to build.
     latency_ms: median of single pictures while verifying, in the recipe's own engine.
     """
 
     recipe: str
-    verdict: Annotated[str, msgspec.Meta(pattern="^(kept|held|missed|failed)$")]
+    verdict: Annotated[str, msgspec.Meta(pattern="^(kept|rejected|missed|failed)$")]
     reason: str
     drop: Drop | None = None
     top1_agreement: Fraction | None = None

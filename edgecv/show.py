@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edgecv.runtime.replay import Replayed
 
 REDRAW_S = 0.1  # of the live line
+TRIED = ("Recipe", "Verdict", "Why", "Drop (95 % interval)", "Agree, %", "Latency, ms")
 SENSITIVE = 10  # operations named without --operations
 
 
@@ -124,12 +125,12 @@ def conversion(done: Conversion) -> None:
 
 
 def _searches(console: Console, manifest: Manifest) -> None:
-    """The recipes that were tried for each artifact under the bound, and why each ended as it did."""
+    """The recipes that were tried under the bound, from the fastest to the safest of each artifact."""
     from edgecv.reports.findings import trial_cells
 
     for artifact in manifest.artifacts:
         if artifact.search:
-            tried = trial_cells(artifact).without("Why")
+            tried = trial_cells(artifact).only(*TRIED)
             console.print(_cells(tried, f"{artifact.kind}, tried from the fastest to the safest"))
 
 
@@ -393,11 +394,8 @@ def inspected(found: Inspected, operations: bool, as_json: bool) -> None:
             console.print(_cells(findings.operation_cells(row.operations), row.kind))
     for artifact in found.artifacts:
         if artifact.search:
-            tried = findings.trial_cells(artifact).without("Why")
+            tried = findings.trial_cells(artifact).only(*TRIED)
             console.print(_cells(tried, f"{artifact.kind}, what was tried"))
-            for trial in artifact.search:
-                if trial.verdict == "failed":
-                    console.print(f"{trial.recipe} failed: {trial.reason}", soft_wrap=True)
     if manifest.sensitivity:
         most = None if operations else SENSITIVE
         console.print(_cells(findings.sensitivity_cells(manifest, most), "Sensitivity to int8"))

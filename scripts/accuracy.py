@@ -58,6 +58,8 @@ def table(shared: Path, target: str) -> str:
             done = api.convert(
                 name,
                 int8=True,
+                fp16=target == "auto",
+                dynamic=target == "auto",
                 max_drop=MAX_DROP,
                 target=target,
                 formats=tuple(Format) if target == "auto" else (Format.OPENVINO,),

@@ -32,7 +32,6 @@ def test_a_process_is_charged_for_what_it_used(bench: ModuleType) -> None:
     assert done.cost.peak_mb > 512
 
 
-
 @pytest.mark.parametrize(
     ("code", "why"),
     [

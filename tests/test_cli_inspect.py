@@ -83,8 +83,8 @@ def test_for_a_person(searched: Path) -> None:
         f"onnx:fp32 2 fp32 100.0 % fp32 0.00 {SIZE * SIZE * 30 / 1e6:.1f}",
         "onnx:int8: ",
         "model.int8.onnx: cannot be read as onnx",
-        "plain kept +2.4 (+0.9 to +3.9)",
-        "[odd] failed: no [red]such[/red] option",
+        "plain kept more than 1 +2.4 (+0.9 to +3.9)",
+        "[odd] failed no [red]such[/red] option",
         "layer9 Conv 29.0",
         "Model: tiny, 10 classes, 16x16 pixels",
     ):

@@ -16,6 +16,7 @@ import numpy as np
 
 from edgecv.converters.canonical_ends import Front, batch_norm_affine, cut_classifier, fold_front, prune
 from edgecv.converters.canonical_source import check_source, fix_input, keep_one_output
+from edgecv.converters.opset import raised
 from edgecv.errors import ConversionError, ModelError
 from edgecv.tasks import softmax
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INPUT, LOGITS = "input", "logits"
+OLDEST_OPSET = 13
 OPSET = 17  # what an older graph is brought to
 TOLERANCE = 1e-3  # of the largest logit: what is left is the order of float32 sums
 _CONTROL = ("If", "Loop", "Scan")
@@ -122,18 +124,10 @@ def optimised(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
 
 
 def _at_opset(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
-    from onnx import version_converter
-
-    version = max((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), default=1)
-    if version >= 13:
-        return model
     try:
-        return version_converter.convert_version(model, OPSET)
-    except Exception as error:
-        raise ModelError(
-            f"{where}: opset {version} cannot be brought to {OPSET} ({first_line(error)}); export it with "
-            "opset 13 or later"
-        ) from error
+        return raised(model, OLDEST_OPSET, OPSET)
+    except ConversionError as error:
+        raise ModelError(f"{where}: {error}") from error
 
 
 def _constants_to_initialisers(model: onnx.ModelProto) -> None:

@@ -46,6 +46,7 @@ from edgecv.converters.models import DEFAULT_MODEL, get_model, load
 from edgecv.converters.picture_checks import MIN_PICTURES
 from edgecv.converters.recipes import NEEDS, Advance, Source
 from edgecv.converters.search import Host, Judged, search
+from edgecv.converters.tflite_writer import TfliteWriter
 from edgecv.converters.verify import float_logits
 from edgecv.data import Draw, Labelled, Pictures, load_labelled, read_pictures, sample_photos, sample_pictures
 from edgecv.errors import ConversionError, DataError, ModelError
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     import onnx
 
 FLOAT_IMAGES = 16  # enough to verify float artifacts when nothing is calibrated
+HELD_BACK_IMAGES = 384  # of the calibration pictures, to judge a bound on where there are no labels
 GOLDEN_IMAGES = 4
 SENSITIVITY_IMAGES = 8
 BEST_EFFORT = ".best-effort"  # behind the name of a bundle that missed its bound
@@ -174,6 +176,7 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
         threads=host.threads,
         calibration=calibration.images,
         in_float=functools.partial(_most_sensitive, prepared.exact, ranked),
+        tflite=TfliteWriter(source.tflite, notes),
     )
     with scratch_folder(out) as folder:
         found = [search(kind, start, folder, host, clock.stage, truth, request.max_drop) for kind in kinds]
@@ -208,6 +211,8 @@ def _pictures(
     """(calibration pictures, pictures to judge on, those as a labelled list where they have labels)."""
     count = CALIBRATION_IMAGES if request.int8 else FLOAT_IMAGES
     labelled = load_labelled(request.data, model.labels) if request.data else None
+    if request.max_drop is not None and labelled is None:
+        count += HELD_BACK_IMAGES
     if request.calibration is None and not request.int8:
         calibration, _ = read_pictures(
             sample_photos(), model.preprocess, "photographs from installed packages"
@@ -242,8 +247,10 @@ def _pictures(
 
 
 def _held_back(request: Request, pictures: Pictures) -> tuple[Pictures, Pictures]:
-    """(to calibrate on, to judge on): the same without a bound, a quarter of them apart under one."""
-    apart = len(pictures.images) // 4
+    """(to calibrate on, to judge on): the same without a bound; under one a quarter apart, or what is left
+    over where there are plenty."""
+    count = len(pictures.images)
+    apart = max(count // 4, count - CALIBRATION_IMAGES)
     if request.max_drop is None or not request.int8 or not apart:
         return pictures, pictures
     judged = dataclasses.replace(
@@ -268,10 +275,21 @@ def _checked(request: Request, truth: Judged, calibration: Pictures, notes: list
         return truth
     if truth.labels is None:
         score = float(np.median(softmax(truth.reference).max(axis=1)))
+        apart = truth.pictures is not calibration
         notes.append(
-            "agreement is measured on the calibration pictures, where the float model's own best class has a "
-            f"median score of {score:.2f}; --data LABELLED gives accuracy"
+            f"agreement is measured on {'pictures held back from the' if apart else 'the'} calibration "
+            f"pictures, where the float model's own best class has a median score of {score:.2f}; --data "
+            "LABELLED gives accuracy"
         )
+        step = 100 / len(truth.reference)
+        if request.max_drop is not None and step > request.max_drop:
+            notes.append(
+                f"one changed answer of {len(truth.reference)} is {step:.1f} points, so --max-drop "
+                f"{request.max_drop:g} lets none change; to judge by accuracy give --data LABELLED, or "
+                f"{math.ceil(100 / request.max_drop) + CALIBRATION_IMAGES:,} calibration pictures"
+                if request.max_drop
+                else "--max-drop 0 without labels lets no answer change"
+            )
     few = len(calibration.images)
     if few < MIN_PICTURES and request.max_drop is not None:
         raise DataError(f"{few} calibration pictures cannot carry a --max-drop: give {MIN_PICTURES} or more")

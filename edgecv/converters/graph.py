@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from edgecv.errors import ConversionError
 from edgecv.spec import Preprocess
 
 if TYPE_CHECKING:
@@ -65,6 +64,7 @@ def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.Mo
     (x - mean) / std, with channel constants, becomes (x - m) / s with one integer m and one s: the first
     convolution takes w' = w * s / std and b' = b + sum(w * (m - mean) / std). Equal wherever the kernel
     lies inside the picture; in the border the padding stands for m instead of each channel's own mean.
+    Where something else reads the input, the two rules' difference is a product and a sum in front of it.
     """
     import onnx
     from onnx import numpy_helper
@@ -78,10 +78,10 @@ def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.Mo
     edited.CopyFrom(model)
     constants = {constant.name: constant for constant in edited.graph.initializer}
     users = [node for node in edited.graph.node if edited.graph.input[0].name in node.input]
-    if len(users) != 1 or users[0].op_type != "Conv" or len(users[0].input) != 3:
-        raise ConversionError(
-            f"node {users[0].name if users else '?'}: int8 needs an input feeding one convolution with bias"
-        )
+    if len(users) != 1 or users[0].op_type != "Conv" or not {*users[0].input[1:]} <= constants.keys():
+        return _with_rescaled_input(edited, rule, whole), whole
+    if len(users[0].input) != 3:
+        return _with_rescaled_input(edited, rule, whole), whole
     weight_name, bias_name = users[0].input[1:]
     weight = numpy_helper.to_array(constants[weight_name]).astype(np.float64)
     bias = numpy_helper.to_array(constants[bias_name]).astype(np.float64)
@@ -90,6 +90,30 @@ def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.Mo
     for name, array in ((weight_name, weight), (bias_name, bias)):
         constants[name].CopyFrom(numpy_helper.from_array(array.astype(np.float32), name))
     return edited, whole
+
+
+def _with_rescaled_input(model: onnx.ModelProto, rule: Preprocess, whole: Preprocess) -> onnx.ModelProto:
+    """The graph behind x * s / std + (m - mean) / std, a channel: from the whole rule's input to its own."""
+    from onnx import helper, numpy_helper
+
+    mean, std = np.float64(rule.mean), np.float64(rule.std)
+    old = model.graph.input[0].name
+    for node in model.graph.node:
+        for position, name in enumerate(node.input):
+            if name == old:
+                node.input[position] = f"{old}.rescaled"
+    constants = {"scale": np.float64(whole.std) / std, "shift": (np.float64(whole.mean) - mean) / std}
+    for name, values in constants.items():
+        array = values.astype(np.float32).reshape(1, 3, 1, 1)
+        model.graph.initializer.append(numpy_helper.from_array(array, f"{old}.{name}"))
+    front = [
+        helper.make_node("Mul", [old, f"{old}.scale"], [f"{old}.scaled"], name=f"{old}.multiply"),
+        helper.make_node("Add", [f"{old}.scaled", f"{old}.shift"], [f"{old}.rescaled"], name=f"{old}.add"),
+    ]
+    nodes = [*front, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def depthwise(model: onnx.ModelProto) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgecv.converters.graph import IMAGE, with_nhwc_input
+from edgecv.converters.graph import IMAGE
 from edgecv.converters.ranges import Limits
-from edgecv.converters.tflite import emit
+from edgecv.converters.tflite_writer import Written
+from edgecv.errors import ConversionError
 from edgecv.quiet import quiet
 from edgecv.spec import Preprocess
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def quantise(
+    written: Written,
     model: onnx.ModelProto,
     rule: Preprocess,
     images: NDArray[np.uint8],
@@ -29,12 +31,16 @@ def quantise(
 ) -> bytes:
     """The int8 TFLite file of a canonical graph whose mean is a whole number (graph.with_integer_mean).
 
-    images: [N, H, W, 3] uint8 calibration pictures; limits: the range of each value of the graph over them
-    (ranges.collect). in_float: nodes of the graph whose operations stay float.
+    written: the graph as TfliteWriter.from_normalised gives it. images: [N, H, W, 3] uint8 calibration
+    pictures; limits: the range of each value of the graph over them (ranges.collect). in_float: nodes of the
+    graph whose operations stay float. Raises ConversionError for those in a file by TensorFlow's converter,
+    whose tensors have names of their own.
     """
     from litert_quantizer import qtyping, quantizer, recipe
 
-    content = emit(with_nhwc_input(model, rule))
+    content = written.content
+    if written.by and in_float:
+        raise ConversionError(f"{written.by}: single operations cannot be left float in it")
     with quiet():
         work = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
         # int8 logits tie: a level is 0.05 and 15 % of pictures have two classes on the top one. Both rules
@@ -49,14 +55,14 @@ def quantise(
             algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE,
         )
         floats = [node for node in model.graph.node if node.name in in_float]
-        written = {re.escape(output) for node in floats for output in node.output}
-        if written:  # an operation is known by the tensors it writes
+        left = {re.escape(output) for node in floats for output in node.output}
+        if left:  # an operation is known by the tensors it writes
             work.update_quantization_recipe(
-                f"(^|;)({'|'.join(sorted(written))});",
+                f"(^|;)({'|'.join(sorted(left))});",
                 qtyping.TFLOperationName.ALL_SUPPORTED,
                 algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE,
             )
-        known = {name: _range(*both) for name, both in limits.items()}
+        known = {} if written.by else {name: _range(*both) for name, both in limits.items()}
         # Exactly the scale 1 / std and zero point mean - 128 that make a pixel its own int8 value.
         known[IMAGE] = _range(*((np.float32([0, 255]) - np.float32(rule.mean[0])) / np.float32(rule.std[0])))
         if not _values(content) <= known.keys():  # the emitter put values in between, as for a padding

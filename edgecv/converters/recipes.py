@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from edgecv.converters import graph, int8_onnx, int8_tflite, openvino, ranges, reduced, tflite
+from edgecv.converters import graph, int8_onnx, int8_tflite, openvino, ranges, reduced
 from edgecv.converters.preparation import Prepared, with_exact_biases
+from edgecv.converters.tflite_writer import TfliteWriter
 from edgecv.spec import Format, Kind, Precision, Preprocess
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Source:
 
     model: the canonical float graph; prepared: what int8 is made from; calibration: [N, H, W, 3] uint8.
     in_float(share): the nodes of the most sensitive operations, as many as that share of all; measured
-    when it is first asked for. measured: what recipes share, by the nodes that stay float.
+    when it is first asked for. measured: what recipes share, by the nodes that stay float. tflite: who
+    writes the float TFLite files.
     """
 
     model: onnx.ModelProto
@@ -49,13 +51,16 @@ class Source:
     calibration: NDArray[np.uint8]
     in_float: Callable[[float], tuple[str, ...]]
     measured: dict[tuple[str, ...], WithRanges] = field(default_factory=dict)
+    tflite: TfliteWriter = field(default_factory=TfliteWriter)
 
 
-Build = Callable[[Source, Path, Advance], None]
+Build = Callable[[Source, Path, Advance], "str | None"]
 
 
 class Recipe(NamedTuple):
     """`build` writes the artifact at a path whose suffix is FILE_SUFFIX[format].
+
+    What it returns, if anything, is said of the artifact behind `text`.
 
     saturating: only for targets whose int8 sums saturate (True), only for others (False), or for all.
     precise: the runtime is to use exact sums where the CPU saturates. risky: tried under a bound alone, on
@@ -89,8 +94,10 @@ NEEDS = {
 }
 
 
-def _tflite_fp32(source: Source, path: Path, _: Advance) -> None:
-    path.write_bytes(tflite.emit(graph.with_image_input(source.model, source.rule)))
+def _tflite_fp32(source: Source, path: Path, _: Advance) -> str | None:
+    written = source.tflite.from_pixels(source.model, source.rule)
+    path.write_bytes(written.content)
+    return written.by
 
 
 def _onnx_fp32(source: Source, path: Path, _: Advance) -> None:
@@ -116,11 +123,13 @@ def _with_ranges(source: Source, floats: tuple[str, ...], advance: Advance) -> W
     return source.measured[floats]
 
 
-def _tflite_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0) -> None:
+def _tflite_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0) -> str | None:
     floats = source.in_float(share) if share else ()
     model, rule, limits = _with_ranges(source, floats, advance)
     pictures, threads = source.calibration, source.threads
-    path.write_bytes(int8_tflite.quantise(model, rule, pictures, limits, threads, floats))
+    written = source.tflite.from_normalised(model, rule)
+    path.write_bytes(int8_tflite.quantise(written, model, rule, pictures, limits, threads, floats))
+    return written.by
 
 
 def _onnx_int8(source: Source, path: Path, advance: Advance, *, share: float = 0.0) -> None:
@@ -146,7 +155,7 @@ _FIRST, _ALL = "7-bit weights in the first layer", "7-bit weights"
 _SHARES = (("5 %", 0.05), ("10 %", 0.1), ("20 %", 0.2), ("40 %", 0.4))
 
 RECIPES: dict[Kind, tuple[Recipe, ...]] = {
-    Kind(Format.TFLITE, Precision.FP32): (Recipe("float32, written from the ONNX graph", _tflite_fp32),),
+    Kind(Format.TFLITE, Precision.FP32): (Recipe("float32, batch norms folded", _tflite_fp32),),
     Kind(Format.ONNX, Precision.FP32): (Recipe("float32, batch norms folded", _onnx_fp32),),
     Kind(Format.OPENVINO, Precision.FP32): (Recipe("float32, from the ONNX graph", _openvino_fp32),),
     Kind(Format.TFLITE, Precision.INT8): (

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgecv.converters import openvino, tflite
+from edgecv.converters import openvino
 from edgecv.converters.graph import with_image_input
 from edgecv.errors import ConversionError
 from edgecv.quiet import quiet
@@ -49,7 +49,7 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
-def tflite_fp16(source: Source, path: Path, _: Advance) -> None:
+def tflite_fp16(source: Source, path: Path, _: Advance) -> str | None:
     """Halves behind DEQUANTIZE, which XNNPACK and the GPU delegates take; biases stay float32."""
     from litert_quantizer import qtyping, quantizer
 
@@ -63,12 +63,12 @@ def tflite_fp16(source: Source, path: Path, _: Advance) -> None:
     def add(work: Any, operator: Any) -> None:
         work.update_quantization_recipe(".*", operator, halves, quantizer.AlgorithmName.FLOAT_CASTING)
 
-    path.write_bytes(_with_recipe(source, add))
+    return _with_recipe(source, path, add)
 
 
-def tflite_dynamic(source: Source, path: Path, _: Advance) -> None:
+def tflite_dynamic(source: Source, path: Path, _: Advance) -> str | None:
     """int8 weights behind DEQUANTIZE, biases and everything computed float32."""
-    path.write_bytes(_with_recipe(source, lambda work, op: work.add_weight_only_config(".*", op, 8)))
+    return _with_recipe(source, path, lambda work, op: work.add_weight_only_config(".*", op, 8))
 
 
 def onnx_fp16(source: Source, path: Path, _: Advance) -> None:
@@ -156,14 +156,16 @@ def _whole(source: Source) -> onnx.ModelProto:
     return with_image_input(source.model, source.rule)
 
 
-def _with_recipe(source: Source, add: Callable[[Any, Any], None]) -> bytes:
+def _with_recipe(source: Source, path: Path, add: Callable[[Any, Any], None]) -> str | None:
     from litert_quantizer import qtyping, quantizer
 
+    written = source.tflite.from_pixels(source.model, source.rule)
     with quiet():
-        work = quantizer.Quantizer(bytearray(tflite.emit(_whole(source))))
+        work = quantizer.Quantizer(bytearray(written.content))
         for name in _WEIGHTED:
             add(work, qtyping.TFLOperationName[name])
-        return bytes(work.quantize(enable_progress_report=False).quantized_model)
+        path.write_bytes(work.quantize(enable_progress_report=False).quantized_model)
+    return written.by
 
 
 def _check_halves(model: onnx.ModelProto) -> None:

@@ -81,42 +81,41 @@ def search(
     bound: percentage points (spec.Drop), None to take the first recipe, or of alternatives the nearest to
     float. When no recipe holds the bound the best is kept, and said not to hold.
     """
-    trials: list[Trial] = []
-    candidates: list[_Candidate] = []
     bounded = bound is not None and kind.precision is not Precision.FP32
+    limit = bound if bounded else None
+    tried: list[_Candidate | Trial] = []  # a Trial where the recipe failed
+    candidates: list[_Candidate] = []
     for number, recipe in enumerate(_applicable(kind, host, bounded)):
         if candidates and not bounded and not recipe.alternative:
             break
         path = folder / f"model.{kind.precision.value}.{number}{FILE_SUFFIX[kind.format]}"
         try:
             with stage(f"{kind} {_doing(kind)}", _images(kind, source)) as go:
-                recipe.build(source, path, go)
+                said = recipe.build(source, path, go)
+            recipe = recipe._replace(text=f"{recipe.text}; {said}") if said else recipe
             with stage(f"{kind} verifying", len(judged.pictures.images)) as go:
                 candidate = _verified(kind, recipe, source, path, host, judged, go)
         except ConversionError as error:
             if not bounded:
                 raise
-            trials.append(Trial(recipe=recipe.text, verdict="failed", reason=str(error)))
+            tried.append(Trial(recipe=recipe.text, verdict="failed", reason=str(error)))
             continue
+        tried.append(candidate)
         candidates.append(candidate)
-        trials.append(_trial(recipe, candidate, bound if bounded else None))
-        if trials[-1].verdict == "held" and bounded:
+        if _holds(candidate, limit):
             break
     if not candidates:
-        raise ConversionError(f"{kind}: no recipe could be built; the last said: {trials[-1].reason}")
-    held = bounded and trials[-1].verdict == "held"
-    kept = candidates[-1] if held else min(candidates, key=_distance if not bounded else _loss)
-    trials = [
-        msgspec.structs.replace(trial, verdict="kept") if trial.recipe == kept.artifact.recipe else trial
-        for trial in trials
-    ]
+        raise ConversionError(f"{kind}: no recipe could be built; the last said: {tried[-1].reason}")
+    held = _holds(candidates[-1], limit)
+    kept = candidates[-1] if held else min(candidates, key=_loss if bounded else _distance)
     for candidate in candidates:
         if candidate is not kept:
             for file in _files_of(candidate.path):
                 file.unlink()
     artifact = _renamed(kind, kept, folder)
-    searched = tuple(trials) if kind.precision is not Precision.FP32 else ()
-    artifact = msgspec.structs.replace(artifact, search=searched)
+    if kind.precision is not Precision.FP32:
+        search = tuple(t if isinstance(t, Trial) else _trial(t, kept, len(candidates), limit) for t in tried)
+        artifact = msgspec.structs.replace(artifact, search=search)
     return Found(artifact, kept.logits, held if bounded else None)
 
 
@@ -130,25 +129,26 @@ def _applicable(kind: Kind, host: Host, bounded: bool) -> Iterator[Recipe]:
         yield recipe
 
 
-def _trial(recipe: Recipe, candidate: _Candidate, bound: float | None) -> Trial:
+def _holds(candidate: _Candidate, bound: float | None) -> bool:
     verified = candidate.artifact.verified
     assert verified is not None
-    assert verified.drop is not None
-    drop = verified.drop
-    if bound is None:
-        verdict, reason = (
-            "held",
-            "the first recipe" if not recipe.alternative else "as fast as the one before",
-        )
-    elif drop.points <= bound:
-        verdict, reason = "held", f"within {bound:g}"
+    return bound is not None and verified.drop is not None and verified.drop.points <= bound
+
+
+def _trial(candidate: _Candidate, kept: _Candidate, candidates: int, bound: float | None) -> Trial:
+    verified = candidate.artifact.verified
+    assert verified is not None
+    if bound is not None:
+        reason = f"{'within' if _holds(candidate, bound) else 'more than'} {bound:g}"
+    elif candidates == 1:
+        reason = "the first recipe"
     else:
-        verdict, reason = "missed", f"more than {bound:g}"
+        reason = f"{'nearer to' if candidate is kept else 'further from'} float than another as fast"
     return Trial(
-        recipe=recipe.text,
-        verdict=verdict,
+        recipe=candidate.artifact.recipe,
+        verdict="kept" if candidate is kept else "rejected" if bound is None else "missed",
         reason=reason,
-        drop=drop,
+        drop=verified.drop,
         top1_agreement=verified.top1_agreement,
         sqnr_db=verified.sqnr_db,
         bytes=candidate.artifact.bytes,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecv.converters.opset import opset_of, raised
 from edgecv.converters.tflite_gelu import name_gelus
 from edgecv.errors import ConversionError
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import onnx
 
 OLDEST_OPSET = 13  # before it Clip, Softmax, Squeeze and others kept their arguments elsewhere
-_RESIZE_OPSET = 11  # before it Resize and Upsample knew one sampling rule, which is no longer the default
 _ROUNDS = 20  # a folded constant gives the next shapes; graphs in use settle in three
 
 
@@ -36,7 +36,7 @@ def prepare(model: onnx.ModelProto) -> Prepared:
     from onnx import inliner, numpy_helper
 
     model = inliner.inline_local_functions(model) if model.functions else model
-    model = _raised(model)
+    model = raised(model, OLDEST_OPSET, OLDEST_OPSET)
     constants: dict[str, NDArray] = {}
     for _ in range(_ROUNDS):
         try:
@@ -54,41 +54,10 @@ def prepare(model: onnx.ModelProto) -> Prepared:
     return Prepared(model.graph, constants, opset_of(model))
 
 
-def opset_of(model: onnx.ModelProto) -> int:
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-
-
 def attributes(node: onnx.NodeProto) -> dict[str, object]:
     from onnx import helper
 
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
-
-
-def _raised(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph in OLDEST_OPSET, where it is older."""
-    from onnx import helper, version_converter
-
-    opset = opset_of(model)
-    if opset >= OLDEST_OPSET:
-        return model
-    advice = f"export it with opset {OLDEST_OPSET} or a later one"
-    try:
-        raised = version_converter.convert_version(model, OLDEST_OPSET)
-    except Exception as error:  # noqa: BLE001  what onnx raises depends on the operator
-        why = " ".join(str(error).split())[:200]
-        raise ConversionError(
-            f"the graph is of opset {opset}, which onnx cannot raise ({why}); {advice}"
-        ) from None
-    if opset < _RESIZE_OPSET:  # onnx's converter leaves the new defaults: another resampling
-        for node in raised.graph.node:
-            if node.op_type == "Resize":
-                node.attribute.extend(
-                    [
-                        helper.make_attribute("coordinate_transformation_mode", "asymmetric"),
-                        helper.make_attribute("nearest_mode", "floor"),
-                    ]
-                )
-    return raised
 
 
 # -- constants ---------------------------------------------------------------------------------------

@@ -29,11 +29,11 @@ class Cells(NamedTuple):
     words: int
     rows: tuple[tuple[str, ...], ...]
 
-    def without(self, heading: str) -> Cells:
-        """The same without one of the columns of text."""
-        at = self.headings.index(heading)
-        headings, *rows = (row[:at] + row[at + 1 :] for row in (self.headings, *self.rows))
-        return Cells(headings, self.words - 1, tuple(rows))
+    def only(self, *headings: str) -> Cells:
+        """These columns alone, in their own order."""
+        kept = [at for at, heading in enumerate(self.headings) if heading in headings]
+        rows = tuple(tuple(row[at] for at in kept) for row in self.rows)
+        return Cells(tuple(self.headings[at] for at in kept), sum(at < self.words for at in kept), rows)
 
 
 class Computed(Protocol):
@@ -131,10 +131,10 @@ def operation_cells(operations: Iterable[Computed]) -> Cells:
 
 
 def trial_cells(artifact: Artifact) -> Cells:
-    """The recipes that were tried for one artifact, in order."""
+    """The recipes that were tried for one artifact, in order; `+` stands for the first one's text."""
     drop = "Drop (95 % interval)"
     headings = ("Recipe", "Verdict", "Why", drop, "Agree, %", "SQNR, dB", "Size, MB", "Latency, ms")
-    return Cells(headings, 3, tuple(_trial(trial) for trial in artifact.search))
+    return Cells(headings, 3, tuple(_trial(trial, artifact.search[0].recipe) for trial in artifact.search))
 
 
 def sensitivity_cells(manifest: Manifest, most: int | None = None) -> Cells:
@@ -188,9 +188,9 @@ def sqnr(value: float | None) -> str:
     return "exact" if value is None else f"{value:.1f}"
 
 
-def _trial(trial: Trial) -> tuple[str, ...]:
+def _trial(trial: Trial, first: str) -> tuple[str, ...]:
     return (
-        plain(trial.recipe),
+        plain(trial.recipe.replace(f"{first}, ", "+ ")),
         trial.verdict,
         plain(trial.reason),
         optional(trial.drop, lambda d: f"{points(d)} ({interval(d)})"),

@@ -29,7 +29,7 @@ from edgecv.converters.families import (
 )
 from edgecv.converters.float_graph import build_onnx
 from edgecv.converters.graph import normalise, with_image_input, with_integer_mean, with_nhwc_input
-from edgecv.errors import ConversionError, ModelError
+from edgecv.errors import ModelError
 from edgecv.spec import Preprocess
 
 TINY = Architecture(stem=4, stages=(Blocks(1, 3, 1, 1, 4), Blocks(2, 5, 2, 2, 6)), head=8, classes=5)
@@ -440,8 +440,13 @@ def test_integer_mean_leaves_a_whole_rule_alone(tiny) -> None:
     assert with_integer_mean(tiny, WHOLE) == (tiny, WHOLE)
 
 
-def test_integer_mean_needs_one_convolution_first(tiny) -> None:
-    tiny.graph.node[0].op_type = "MaxPool"
-    tiny.graph.node[0].name = "first"
-    with pytest.raises(ConversionError, match=r"node first: int8 needs an input feeding one convolution"):
-        with_integer_mean(tiny, KERAS)
+def test_integer_mean_is_a_product_and_a_sum_where_no_convolution_is_first(tiny) -> None:
+    from onnx import helper
+
+    tiny.graph.node[0].input[0] = "shrunk"
+    tiny.graph.node.insert(0, helper.make_node("Tanh", ["input"], ["shrunk"], name="first"))
+    edited, whole = with_integer_mean(tiny, IMAGENET)
+    assert whole.mean == (114.0,) * 3
+    for image in pictures():
+        before = answer(tiny, normalise(image[None], IMAGENET))
+        np.testing.assert_allclose(answer(edited, normalise(image[None], whole)), before, atol=1e-5)

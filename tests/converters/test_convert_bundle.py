@@ -345,8 +345,8 @@ FULL_DISK = """
     [
         # the first artifact does not fit
         ("onnx", "fp32", 4000),
-        ("tflite", "fp32", 4000),
-        ("openvino", "fp32", 4000),
+        pytest.param("tflite", "fp32", 4000, marks=pytest.mark.slow),
+        pytest.param("openvino", "fp32", 4000, marks=pytest.mark.slow),
         # the weights (20 KB) fit, the graph (88 KB) does not
         ("openvino", "fp32", 40_000),
         # float (24 KB) fits, int8 (27 KB) does not

@@ -187,6 +187,7 @@ def test_without_labels_changed_answers_count_on_pictures_held_back(
     assert "held back" in artifact.verified.pictures
 
 
+@pytest.mark.slow
 def test_operations_are_left_in_float_by_sensitivity(
     tmp_path: Path, hard: Path, photos: Path, data: Path
 ) -> None:
@@ -244,6 +245,7 @@ def test_fp16_and_dynamic_artifacts_are_verified_too(tmp_path: Path, hard: Path,
     assert all(row.passed for row in api.verify(done.bundle.root))
 
 
+@pytest.mark.slow
 def test_the_target_decides_which_recipes_are_tried(tmp_path: Path, hard: Path, photos: Path) -> None:
     tried = {}
     for target in ("rpi5", "x86"):

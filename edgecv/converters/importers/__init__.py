@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +23,9 @@ from edgecv.errors import UsageError
 if TYPE_CHECKING:
     import onnx
 
+    from edgecv.converters.canonical_ends import Front
     from edgecv.converters.probe import Advance
+    from edgecv.spec import Preprocess
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,17 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class Imported:
-    """A model as its importer read it: any float ONNX graph, and what the source says of its pictures."""
+    """A model as its importer read it: any float ONNX graph, and what the source says of its pictures.
+
+    tflite: FloatModel.tflite, once it knows what was folded off the graph's front, and the rule of the rest.
+    """
 
     graph: onnx.ModelProto
     name: str
     origin: Origin
     says: Wanted = field(default_factory=Wanted)
     notes: tuple[str, ...] = ()
+    tflite: Callable[[Front, Preprocess, Preprocess | None], bytes] | None = None
 
 
 class Source(NamedTuple):
@@ -113,7 +120,8 @@ def load(where: str, options: ImportOptions, advance: Advance | None = None) -> 
     labels, label_notes = class_names.class_names(options.labels, canonical.classes)
     rule, rule_notes = decide(where, canonical, imported.says, labels, options, advance)
     notes = (*imported.notes, *canonical.notes, *rule_notes, *label_notes)
-    return FloatModel(imported.name, canonical.graph, rule, labels, imported.origin, notes)
+    tflite = partial(imported.tflite, canonical.front, rule) if imported.tflite else None
+    return FloatModel(imported.name, canonical.graph, rule, labels, imported.origin, notes, tflite)
 
 
 def model_name(text: str) -> str:

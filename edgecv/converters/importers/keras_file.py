@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgecv.bundle import Origin
 from edgecv.converters.importers import Imported, ImportOptions, model_name
-from edgecv.converters.importers.onnx_file import load
-from edgecv.converters.importers.process import require, run
+from edgecv.converters.importers.tensorflow_models import TensorFlowModel
 from edgecv.errors import ModelError
 from edgecv.files import sha256_file
 
-_TENSORFLOW = "edgecv.converters.importers.tensorflow_side"
 # What a config may hold beside Keras's own classes: containers, and numbers.
 _PLAIN = ("__tuple__", "__tensor__", "__numpy__", "__keras_tensor__", "slice", "TensorShape", "__bytes__")
 # Where layers and what they are made of live; Keras also has functions that fetch files and allow code.
@@ -32,14 +30,10 @@ def read(where: str, options: ImportOptions) -> Imported:
     """Raises ModelError for a damaged file, or one that needs code of its own; ConversionError without
     TensorFlow."""
     path = Path(where)
-    check(path)
-    require("keras", "tensorflow", "tf2onnx")
-    with tempfile.TemporaryDirectory(prefix="edgecv-") as folder:
-        job = {"path": str(path.resolve()), "size_hw": options.preprocess.size_hw}
-        run(f"{_TENSORFLOW}:export_keras", job, Path(folder), where)
-        model, _ = load(Path(folder) / "model.onnx")
+    model = TensorFlowModel("keras", where, options.preprocess.size_hw, partial(check, path))
+    graph = model.to_onnx()
     origin = Origin(model=path.name, weights=path.name, sha256=sha256_file(path))
-    return Imported(model, model_name(path.stem), origin)
+    return Imported(graph, model_name(path.stem), origin, tflite=model.to_tflite)
 
 
 def check(path: Path) -> None:

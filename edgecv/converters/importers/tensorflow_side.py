@@ -4,17 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgecv.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 OPSET = 17
 # TensorFlow operators that run Python or touch files; a classifier has none.
 _REFUSED = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles")
 
 
-def export_keras(job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Write folder/model.onnx from a .keras or .h5 file."""
+class Opened(NamedTuple):
+    """A model as TensorFlow calls it: one picture [1, H, W, 3] (`signature`) in, a tensor or a dict out.
+
+    owner: what keeps its variables alive.
+    """
+
+    call: Callable[[Any], Any]
+    signature: tf.TensorSpec
+    owner: Any
+
+
+def export(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write folder/model.onnx from the model at job["path"], of job["kind"]: `keras` or `saved_model`."""
+    import tensorflow as tf
+    import tf2onnx
+
+    opened = open_model(job)
+    function = tf.function(opened.call, input_signature=[opened.signature])
+    model, _ = tf2onnx.convert.from_function(function, input_signature=[opened.signature], opset=OPSET)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    return {}
+
+
+def open_model(job: dict[str, Any]) -> Opened:
+    """Load the model, with the size of its pictures fixed to job["size_hw"] where it leaves that open."""
+    return {"keras": _open_keras, "saved_model": _open_saved_model}[job["kind"]](job)
+
+
+def _open_keras(job: dict[str, Any]) -> Opened:
     import keras
 
     try:
@@ -27,12 +57,11 @@ def export_keras(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"has {len(model.inputs)} inputs and {len(model.outputs)} outputs; a classifier has one of each"
         )
-    _export(lambda x: model(x, training=False), model.inputs[0].shape, job, folder)
-    return {}
+    return Opened(lambda x: model(x, training=False), _signature(model.inputs[0].shape, job), model)
 
 
-def export_saved_model(job: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Write folder/model.onnx from a SavedModel's `serving_default`, or its only signature."""
+def _open_saved_model(job: dict[str, Any]) -> Opened:
+    """A SavedModel's `serving_default`, or its only signature."""
     import tensorflow as tf
 
     _check_saved_model(Path(job["path"]) / "saved_model.pb")
@@ -49,15 +78,11 @@ def export_saved_model(job: dict[str, Any], folder: Path) -> dict[str, Any]:
             "classifier has one input and one output"
         )
     ((key, spec),) = inputs.items()
-    _export(lambda x: signature(**{key: x}), spec.shape, job, folder, spec.dtype)
-    return {}
+    return Opened(lambda x: signature(**{key: x}), _signature(spec.shape, job, spec.dtype), loaded)
 
 
-def _export(
-    call: Callable[[Any], Any], shape: Any, job: dict[str, Any], folder: Path, dtype: Any = None
-) -> None:
+def _signature(shape: Any, job: dict[str, Any], dtype: Any = None) -> tf.TensorSpec:
     import tensorflow as tf
-    import tf2onnx
 
     if shape is None or len(shape) != 4:
         raise ModelError(f"its input is {shape}, no picture [1, H, W, 3]")
@@ -69,10 +94,7 @@ def _export(
             sizes[axis] = asked
     if None in sizes:
         raise UsageError("leaves the height and width of its pictures open; give --size HxW")
-    signature = [tf.TensorSpec(sizes, dtype or tf.float32, name="image")]
-    function = tf.function(call, input_signature=signature)
-    model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    return tf.TensorSpec(sizes, dtype or tf.float32, name="image")
 
 
 def _check_saved_model(path: Path) -> None:
