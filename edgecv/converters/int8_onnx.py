@@ -14,6 +14,8 @@ from edgecv.spec import Preprocess
 if TYPE_CHECKING:
     import onnx
 
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
+
 
 def quantise(
     model: onnx.ModelProto,
@@ -54,8 +56,53 @@ def quantise(
         },
     )
     work.quantize_model()
+    _hold_in_float(work.model.model, in_float)
     work.model.topological_sort()
     return _with_uint8_input(work.model.model, rule)
+
+
+def _hold_in_float(model: onnx.ModelProto, nodes: Sequence[str]) -> None:
+    """Read the int8 inputs of these nodes through a scale a channel, all of them equal.
+
+    Where a convolution or Gemm with float weights stands between a DequantizeLinear with one scale and a
+    QuantizeLinear, ONNX Runtime (WeightBiasQuantization, since 1.20) makes its weights int8 while loading,
+    with one scale for all channels: less exact than what was to be spared. It passes over an input with a
+    scale a channel.
+    """
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    constants = {constant.name: constant for constant in graph.initializer}
+    makers = {output: node for node in graph.node for output in node.output}
+    for node in graph.node:
+        if node.name not in nodes or node.op_type not in _WEIGHTED or node.input[1] not in constants:
+            continue
+        reader = makers.get(node.input[0])
+        if reader is None or reader.op_type != "DequantizeLinear":
+            continue
+        codes, *one = reader.input
+        channels = _channels_in(node, constants[node.input[1]])
+        each = [f"{node.name}.{name}" for name in ("input_scale", "input_zero_point")]
+        for name, constant in zip(each, one, strict=True):
+            values = np.full(channels, numpy_helper.to_array(constants[constant]))
+            graph.initializer.append(numpy_helper.from_array(values, name))
+        held = f"{node.name}.float_input"
+        graph.node.append(
+            helper.make_node(
+                "DequantizeLinear", [codes, *each], [held], name=f"{node.name}.dequantise", axis=1
+            )
+        )
+        node.input[0] = held
+
+
+def _channels_in(node: onnx.NodeProto, weights: onnx.TensorProto) -> int:
+    """Channels of what a convolution or Gemm reads, along axis 1."""
+    attributes = {attribute.name: attribute.i for attribute in node.attribute}
+    if node.op_type == "Gemm":
+        return weights.dims[1 if attributes.get("transB", 0) else 0]
+    if node.op_type == "ConvTranspose":
+        return weights.dims[0]
+    return weights.dims[1] * attributes.get("group", 1)
 
 
 def _with_uint8_input(model: onnx.ModelProto, rule: Preprocess) -> onnx.ModelProto:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgecv.converters.graph import IMAGE
 from edgecv.converters.ranges import Limits
+from edgecv.converters.tflite_biases import give_room
 from edgecv.converters.tflite_writer import Written
 from edgecv.errors import ConversionError
 from edgecv.quiet import quiet
@@ -68,7 +69,10 @@ def quantise(
         if not _values(content) <= known.keys():  # the emitter put values in between, as for a padding
             known = {**_measured(work, rule, images, threads), **known}
         result = work.quantize(known, enable_progress_report=False)
-    return with_uint8_input(bytes(result.quantized_model), rule)
+    model = _parsed(bytes(result.quantized_model))
+    give_room(model, _parsed(content))
+    _put_uint8_in_front(model, rule)
+    return _packed(model)
 
 
 def _range(low: float, high: float) -> dict[str, NDArray[np.float64]]:
@@ -98,12 +102,7 @@ def _measured(
     return work.calibrate({"serving_default": samples}, num_threads=threads, mode=mode)
 
 
-def with_uint8_input(content: bytes, rule: Preprocess) -> bytes:
-    """Put the uint8 picture in front of the file.
-
-    An int8 input takes its pixels less 128 (QUANTIZE), a float one (x - mean) / std (DEQUANTIZE).
-    """
-    import flatbuffers
+def _parsed(content: bytes) -> Any:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -111,6 +110,24 @@ def with_uint8_input(content: bytes, rule: Preprocess) -> bytes:
         if buffer.offset > 1:
             buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
+    return model
+
+
+def _packed(model: Any) -> bytes:
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _put_uint8_in_front(model: Any, rule: Preprocess) -> None:
+    """Put the uint8 picture in front of the graph.
+
+    An int8 input takes its pixels less 128 (QUANTIZE), a float one (x - mean) / std (DEQUANTIZE).
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
     graph = model.subgraphs[0]
     inner = graph.inputs[0]
     coded = graph.tensors[inner].type == schema.TensorType.INT8
@@ -139,7 +156,3 @@ def with_uint8_input(content: bytes, rule: Preprocess) -> bytes:
     graph.operators.insert(0, operator)
     graph.inputs = [index]
     model.signatureDefs[0].inputs[0].tensorIndex = index
-
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())

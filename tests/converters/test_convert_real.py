@@ -23,17 +23,17 @@ from edgecv.spec import Format, Precision
 pytestmark = pytest.mark.slow
 
 JUDGED = 1000
+MAX_DROP = 0.5  # points of top-1 on the 1,000
+# With exact int8 sums; what a saturating CPU gets is in test_convert_saturating.py.
 LEAST_AGREEMENT = {
-    # Measured with VNNI: 0.968, 0.969, 0.968; OpenVINO without it 0.948.
-    ("efficientnet-lite0", Format.TFLITE): 0.96,
-    ("efficientnet-lite0", Format.ONNX): 0.96,
-    ("efficientnet-lite0", Format.OPENVINO): 0.94,
-    # Measured with VNNI: 0.966, 0.963, 0.947; OpenVINO without it 0.897.
-    ("mobilenetv2", Format.TFLITE): 0.94,
-    ("mobilenetv2", Format.ONNX): 0.94,
-    ("mobilenetv2", Format.OPENVINO): 0.88,
+    ("efficientnet-lite0", Format.TFLITE): 0.97,
+    ("efficientnet-lite0", Format.ONNX): 0.97,
+    ("efficientnet-lite0", Format.OPENVINO): 0.96,
+    ("mobilenetv2", Format.TFLITE): 0.96,
+    ("mobilenetv2", Format.ONNX): 0.96,
+    ("mobilenetv2", Format.OPENVINO): 0.94,
 }
-LEAST_TOP1 = {"efficientnet-lite0": 0.85, "mobilenetv2": 0.70}  # float: 0.899 and 0.791 over 1,000
+LEAST_TOP1 = {"efficientnet-lite0": 0.895, "mobilenetv2": 0.785}  # float: 0.899 and 0.791 over 1,000
 
 
 def weights_of(name: str, shared: Path) -> Path | None:
@@ -56,6 +56,7 @@ def bundle(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytes
     return api.convert(
         request.param,
         int8=True,
+        max_drop=MAX_DROP,
         weights=weights_of(request.param, shared),
         calibration=shared / "data" / "coco128" / "images",
         data=folder / "labels.csv",
@@ -72,14 +73,17 @@ def test_int8_agrees_with_float(bundle: Bundle) -> None:
     }
     assert measured.keys() == set(Format)
     for format, agreement in measured.items():
-        assert agreement >= LEAST_AGREEMENT[name, format], f"{name} {format.value}: {agreement}"
+        least = LEAST_AGREEMENT[name, format] - (0.03 if select().detected.int8_saturates else 0)
+        assert agreement >= least, f"{name} {format.value}: {agreement}"
 
 
-def test_accuracy_is_that_of_the_model(bundle: Bundle) -> None:
+def test_no_artifact_loses_more_than_the_bound(bundle: Bundle) -> None:
+    assert bundle.manifest.guarantee.met
     for artifact in bundle.manifest.artifacts:
         assert artifact.verified.labelled == JUDGED
-        slack = 0.0 if artifact.precision is Precision.FP32 else 0.08
-        assert artifact.verified.top1 >= LEAST_TOP1[bundle.manifest.name] - slack, str(artifact.kind)
+        assert artifact.verified.drop.points <= MAX_DROP, str(artifact.kind)
+        least = LEAST_TOP1[bundle.manifest.name] - MAX_DROP / 100
+        assert artifact.verified.top1 >= least, str(artifact.kind)
 
 
 def test_int8_files_are_less_than_a_third(bundle: Bundle) -> None:
