@@ -144,8 +144,8 @@ def _openvino_int8(
     floats = source.in_float(share) if share else ()
     if depthwise:
         floats = graph.depthwise(source.prepared.graph)
-    model = _for_int8(source, floats)
-    openvino.save(openvino.quantise(model, source.rule, source.calibration, fix, advance, floats), path)
+    model, rule = graph.with_integer_mean(_for_int8(source, floats), source.rule)
+    openvino.save(openvino.quantise(model, rule, source.calibration, fix, advance, floats), path)
 
 
 _TFLITE = "static int8, per-channel weights, min-max ranges, classifier dynamic int8, output float"

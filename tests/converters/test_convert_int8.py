@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgecv.converters import int8_onnx, int8_tflite, ranges
+from edgecv.converters import openvino as openvino_files
 from edgecv.converters.graph import normalise
 from edgecv.converters.tflite_writer import TfliteWriter
 from edgecv.quiet import quiet
@@ -128,3 +131,26 @@ def test_a_dead_channel_keeps_its_bias(pictures: NDArray[np.uint8], layer: str, 
     constants[f"{layer}_b"].CopyFrom(numpy_helper.from_array(bias, f"{layer}_b"))
     reference = float_answers(model, pictures)
     assert sqnr_db(reference, int8_tflite_answers(model, pictures)) > 30
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="which layers are int8 is known for x86")
+def test_openvino_runs_every_convolution_in_int8(pictures: NDArray[np.uint8]) -> None:
+    """nncf gave depthwise weights a scale for each column of a kernel, and the plugin ran them in float."""
+    openvino = pytest.importorskip("openvino")
+    pytest.importorskip("nncf", reason="OpenVINO's int8: pip install edgecv[convert]")
+    model = network()
+    made = openvino_files.quantise(model, RULE, pictures, "disable", lambda _: None)
+    compiled = openvino.Core().compile_model(made, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    layers = [
+        {
+            key: info.astype(str)
+            for key, info in node.get_rt_info().items()
+            if key in ("layerType", "runtimePrecision")
+        }
+        for node in compiled.get_runtime_model().get_ops()
+    ]
+    precisions = [layer["runtimePrecision"] for layer in layers if layer["layerType"] == "Convolution"]
+    assert len(precisions) == 4
+    assert set(precisions) <= {"u8", "i8"}
+    answers = np.concatenate([next(iter(compiled({0: picture[None]}).values())) for picture in pictures])
+    assert sqnr_db(float_answers(model, pictures), answers) > 25
