@@ -1,11 +1,14 @@
 """Convert both models with real weights under --max-drop 0.5 and write the tables of docs/accuracy.md.
 
-python scripts/accuracy.py SHARED    SHARED holds data/coco128, data/nips17 and models/
+python scripts/accuracy.py SHARED                 SHARED holds data/coco128, data/nips17 and models/
+python scripts/accuracy.py SHARED --target x86    OpenVINO for CPUs without VNNI
+python scripts/accuracy.py SHARED --steps         each preparation of the float graph alone, without a bound
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +16,17 @@ from pathlib import Path
 
 from edgecv import api
 from edgecv.bundle import Artifact, Bundle
-from edgecv.spec import Format, Precision
+from edgecv.converters.calibration import load as load_calibration
+from edgecv.converters.convert import Silent
+from edgecv.converters.models import get_model, load
+from edgecv.converters.preparation import Prepared, bias_corrected, equalised
+from edgecv.converters.recipes import Source
+from edgecv.converters.search import Host, Infer, Judged, Target, search
+from edgecv.converters.verify import float_logits
+from edgecv.data import load_labelled, read_pictures
+from edgecv.devices import select
+from edgecv.runtime.engines import Options, open_engine
+from edgecv.spec import Format, Kind, Precision
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
 MODELS = (
@@ -74,6 +87,60 @@ def table(shared: Path, target: str) -> str:
     return "\n".join(lines)
 
 
+def steps(shared: Path) -> str:
+    """Agreement with float on the labelled pictures, by what the float graph was prepared with."""
+    here = select("auto")
+    options = Options(here.threads, bool(here.detected.int8_saturates))
+
+    @contextlib.contextmanager
+    def opened(path: Path, artifact: Artifact) -> Iterator[Infer]:
+        engine = open_engine(path, artifact, options)
+        yield engine.infer
+        engine.close()
+
+    target = Target(here.profile.name, here.int8_saturates)
+    host = Host(opened, options.threads, options.precise, here.detected.arithmetic, target)
+    lines = ["| model | prepared by | TFLite | ONNX | OpenVINO |", "|---|---|---:|---:|---:|"]
+    for name, title, weights in MODELS:
+        model = load(get_model(name), shared / "models" / weights if weights else None)
+        images = load_calibration(shared / "data" / "coco128" / "images", model.preprocess).pictures.images
+        listed = load_labelled(shared / "data" / "nips17", model.labels)
+        pictures, _ = read_pictures(listed.paths, model.preprocess, "nips17")
+        reference = float_logits(model.graph, model.preprocess, pictures.images, here.threads, _quietly)
+        judged = Judged(pictures, reference, None)
+        given = (model.preprocess, images, here.threads, _quietly)
+        equal = equalised(model.graph, *given)
+        for what, graph in (
+            ("nothing", model.graph),
+            ("channels equalised", equal),
+            ("bias corrected", bias_corrected(model.graph, *given)),
+            ("both", bias_corrected(equal, *given)),
+        ):
+            source = Source(
+                model.graph,
+                Prepared(graph, graph, ()),
+                model.preprocess,
+                here.threads,
+                images,
+                lambda _share: (),
+            )
+            agree = []
+            for format in Format:
+                kind = Kind(format, Precision.INT8)
+                with tempfile.TemporaryDirectory() as folder:
+                    found = search(kind, source, Path(folder), host, Silent().stage, judged, None)
+                assert found.artifact.verified is not None
+                agree.append(f"{100 * found.artifact.verified.top1_agreement:.1f}")
+            lines.append(f"| {title} | {what} | {' | '.join(agree)} |")
+            print(lines[-1], flush=True)
+            title = ""
+    return "\n".join(lines)
+
+
+def _quietly(_count: int) -> None:
+    pass
+
+
 def put(page: str, name: str, content: str) -> str:
     """The page with what stands between <!-- NAME --> and <!-- /NAME --> replaced."""
     block = f"<!-- {name} -->\n{content}\n<!-- /{name} -->"
@@ -84,7 +151,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("shared", type=Path)
     parser.add_argument("--target", default="auto", help="auto, or x86: OpenVINO for CPUs without VNNI")
+    parser.add_argument("--steps", action="store_true", help="what each preparation is worth")
     given = parser.parse_args()
-    made = table(given.shared, given.target)
-    PAGE.write_text(put(PAGE.read_text(), "here" if given.target == "auto" else given.target, made))
+    made = steps(given.shared) if given.steps else table(given.shared, given.target)
+    where = "steps" if given.steps else "here" if given.target == "auto" else given.target
+    PAGE.write_text(put(PAGE.read_text(), where, made))
     print(made)

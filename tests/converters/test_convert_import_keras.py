@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,12 +16,15 @@ for module in ("onnx", "onnxruntime", "h5py", "tensorflow", "tf2onnx"):
     if importlib.util.find_spec(module) is None:
         pytest.skip("Keras models: pip install edgecv[convert,keras]", allow_module_level=True)
 
+from edgecv import api
 from edgecv.converters import importers
 from edgecv.converters.importers import ImportOptions
 from edgecv.converters.models import get_model, load
 from edgecv.converters.preprocess_rules import Wanted, from_flags
+from edgecv.converters.tflite_writer import BY_TENSORFLOW
 from edgecv.converters.verify import float_logits
 from edgecv.errors import ModelError, UsageError
+from edgecv.spec import Format, Precision
 
 pytestmark = pytest.mark.slow
 
@@ -101,3 +105,50 @@ def test_a_saved_model_that_calls_python_or_files_is_refused(tmp_path: Path) -> 
     keras(code, str(tmp_path / "reads"))
     with pytest.raises(ModelError, match="holds WriteFile.*code is not run"):
         importers.load(str(tmp_path / "reads"), ImportOptions())
+
+
+# -- what the emitter cannot write -------------------------------------------------------------------
+
+_BEYOND = """
+import sys, keras
+folder = sys.argv[1]
+keras.utils.set_random_seed(1)
+layers = keras.layers
+given = keras.Input((32, 32, 3))
+x = layers.Rescaling(1 / 127.5, offset=-1)(given)
+x = layers.Conv2D(8, 3, strides=2, activation="relu6")(x)
+x = layers.Conv3D(4, 3, activation="relu")(layers.Reshape((15, 15, 8, 1))(x))
+x = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling3D()(x))
+keras.Model(given, x).save(folder + "/volume.keras")
+"""
+
+
+@pytest.fixture(scope="module")
+def beyond(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("beyond")
+    keras(_BEYOND, str(folder))
+    return folder
+
+
+def test_tensorflow_writes_what_the_emitter_cannot_and_it_is_said(beyond: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(24):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), rng.integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    done = api.convert(
+        str(beyond / "volume.keras"),
+        int8=True,
+        fp16=True,
+        formats=[Format.TFLITE],
+        calibration=tmp_path,
+        check_pictures=False,
+        out=tmp_path / "bundle",
+    )
+    assert any("written by TensorFlow's converter, since" in note and "Conv" in note for note in done.notes)
+    by_precision = {artifact.precision: artifact for artifact in done.bundle.manifest.artifacts}
+    for artifact in by_precision.values():
+        assert BY_TENSORFLOW in artifact.recipe
+    # against the ONNX graph of the same file, in LiteRT
+    assert by_precision[Precision.FP32].verified.sqnr_db > 90
+    assert by_precision[Precision.FP16].verified.sqnr_db > 50
+    assert by_precision[Precision.INT8].verified.sqnr_db > 20
+    assert all(row.passed for row in api.verify(done.bundle.root))
