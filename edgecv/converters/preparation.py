@@ -7,6 +7,7 @@ takes back the mean error that rounding the weights makes. Both only ever help o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from edgecv.bundle import Preparation
 from edgecv.converters import int8_onnx, ranges
-from edgecv.converters.graph import IMAGE, normalise, with_integer_mean
+from edgecv.converters.graph import IMAGE, with_integer_mean
 from edgecv.converters.verify import float_logits
 from edgecv.spec import Preprocess
 from edgecv.tasks import sqnr_db
@@ -39,6 +40,7 @@ _HOMOGENEOUS = {
 }
 
 
+_PEAK, _MEAN = "GlobalMaxPool", "GlobalAveragePool"  # the same in every opset, which Reduce* are not
 _FEWEST = 8  # pictures to measure on; fewer say nothing
 _MOST = 32
 _GAIN_DB = 0.05  # less than this is chance
@@ -54,13 +56,6 @@ class Prepared(NamedTuple):
     graph: onnx.ModelProto
     exact: onnx.ModelProto
     steps: tuple[Preparation, ...]
-
-
-class _Ranges(NamedTuple):
-    """Of one [1, C, H, W] value over all pictures: largest magnitude and mean of each channel, [C]."""
-
-    peak: NDArray[np.float64]
-    mean: NDArray[np.float64]
 
 
 class _Group(NamedTuple):
@@ -159,9 +154,10 @@ def equalised(
     """
     edited, weights = _editable(model)
     groups = list(_groups(edited, weights))
-    reach = _channel_ranges(model, rule, images, [v for g in groups for v in g.values], threads, advance)
+    values = [value for group in groups for value in group.values]
+    peaks = _per_channel(_PEAK, model, rule, images, values, threads, advance)
     for group in groups:
-        peak = np.max([reach[value].peak for value in group.values], axis=0)
+        peak = np.max([peaks[value].max(axis=0) for value in group.values], axis=0)
         live = peak > 1e-6 * peak.max()
         if not live.any():
             continue
@@ -190,13 +186,13 @@ def bias_corrected(
 
     edited, weights = _editable(model)
     nodes = [n for n in edited.graph.node if n.op_type == "Conv" and weights.get(n.input[1], _NONE).ndim == 4]
-    reach = _channel_ranges(model, rule, images, [n.input[0] for n in nodes], threads, advance)
+    means = _per_channel(_MEAN, model, rule, images, [n.input[0] for n in nodes], threads, advance)
     for node in nodes:
         weight = weights[node.input[1]]
         scale = np.abs(weight).max(axis=(1, 2, 3), keepdims=True) / 127
         scale[scale == 0] = 1.0
         error = (np.round(weight / scale) * scale - weight).sum(axis=(2, 3))  # [out, in/groups]
-        mean = reach[node.input[0]].mean
+        mean = means[node.input[0]].mean(axis=0)
         groups = len(mean) // error.shape[1]
         per_output = mean.reshape(groups, -1).repeat(len(error) // groups, axis=0)
         shift = (error * per_output).sum(axis=1)
@@ -321,46 +317,36 @@ def _attribute(node: onnx.NodeProto, name: str, default: int) -> int:
     return next((attribute.i for attribute in node.attribute if attribute.name == name), default)
 
 
-def _channel_ranges(
+def _per_channel(
+    operator: str,
     model: onnx.ModelProto,
     rule: Preprocess,
     images: NDArray[np.uint8],
     values: list[str],
     threads: int,
     advance: Advance,
-) -> dict[str, _Ranges]:
-    """Peak magnitude and mean of each channel of the 4-D `values` over the pictures."""
+) -> dict[str, NDArray[np.float64]]:
+    """{value: [N, C]}, of N pictures, what `operator` makes of each channel of the 4-D `values`."""
     if not values:
         return {}
     import onnx
-    import onnxruntime
     from onnx import helper
 
+    values = list(dict.fromkeys(values))
     probed = onnx.ModelProto()
     probed.CopyFrom(model)
     del probed.graph.output[:]
-    outputs = []
-    for value in dict.fromkeys(values):
-        magnitude = f"{value}.magnitude"
-        probed.graph.node.append(helper.make_node("Abs", [value], [magnitude]))
-        for operator, source in (("GlobalMaxPool", magnitude), ("GlobalAveragePool", value)):
-            name = f"{value}.{operator}"  # the same in every opset, which Reduce* are not
-            probed.graph.node.append(helper.make_node(operator, [source], [name]))
-            probed.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-            outputs.append(name)
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        probed.SerializeToString(), settings, providers=["CPUExecutionProvider"]
-    )
-    source = model.graph.input[0].name
-    peaks: dict[str, NDArray[np.float64]] = {}
-    sums: dict[str, NDArray[np.float64]] = {}
-    for image in images:
-        found = iter(session.run(outputs, {source: normalise(image[None], rule)}))
-        for value in dict.fromkeys(values):
-            peak, mean = (np.float64(next(found)).reshape(-1) for _ in range(2))
-            peaks[value] = np.maximum(peaks.get(value, peak), peak)
-            sums[value] = sums.get(value, 0.0) + mean
-        advance(1)
-    return {value: _Ranges(peaks[value], sums[value] / len(images)) for value in peaks}
+    for value in values:
+        source, name = value, f"{value}.{operator}"
+        if operator == _PEAK:
+            source = f"{value}.magnitude"
+            probed.graph.node.append(helper.make_node("Abs", [value], [source]))
+        probed.graph.node.append(helper.make_node(operator, [source], [name]))
+        probed.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    found: dict[str, list[NDArray[np.float64]]] = {value: [] for value in values}
+    with contextlib.closing(ranges.outputs(probed, rule, images, threads)) as pictures:
+        for picture in pictures:
+            for value, row in zip(values, picture, strict=True):
+                found[value].append(np.float64(row).reshape(-1))
+            advance(1)
+    return {value: np.stack(rows) for value, rows in found.items()}

@@ -59,22 +59,35 @@ def each_picture(
     model: onnx.ModelProto, rule: Preprocess, images: NDArray[np.uint8], threads: int
 ) -> tuple[list[str], dict[str, str], Generator[NDArray[np.float32], None, None]]:
     """(the values T, {what only a Clip or Relu reads: what it gives}, [2, T] limits of one picture each)."""
+    probed, clipped, names = _probed(model)
+    rows = outputs(probed, rule, images, threads)
+    shape = (len(_LIMITS), len(names))
+    return names, clipped, (np.float32(row).reshape(shape) for row in rows)
+
+
+def outputs(
+    model: onnx.ModelProto, rule: Preprocess, images: NDArray[np.uint8], threads: int
+) -> Generator[list[NDArray], None, None]:
+    """The outputs of a graph with a canonical one's input, picture by picture, on all cores.
+
+    images: [N, H, W, 3] uint8. Close the generator to stop the work.
+    """
     import onnxruntime
 
-    probed, clipped, names = _probed(model)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1  # pictures side by side use the cores better than one shared by all
     settings.log_severity_level = 4
     session = onnxruntime.InferenceSession(
-        probed.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
     )
     source = model.graph.input[0].name
-
-    def limits(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        rows = session.run(None, {source: normalise(image[None], rule)})
-        return np.float32(rows).reshape(len(_LIMITS), len(names))
-
-    return names, clipped, _side_by_side(limits, images, threads)
+    workers = ThreadPoolExecutor(threads)  # a session may be run by several threads, and lets go of the GIL
+    try:
+        yield from workers.map(
+            lambda image: session.run(None, {source: normalise(image[None], rule)}), images
+        )
+    finally:
+        workers.shutdown(cancel_futures=True)  # on Ctrl-C, do not work through the rest
 
 
 def _probed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], list[str]]:
@@ -109,13 +122,3 @@ def _probed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str], li
             graph.node.append(helper.make_node(operator, [name], [output], output, keepdims=0))
             graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, []))
     return probed, clipped, names
-
-
-def _side_by_side(
-    limits: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: NDArray[np.uint8], threads: int
-) -> Generator[NDArray[np.float32], None, None]:
-    workers = ThreadPoolExecutor(threads)  # a session may be run by several threads, and lets go of the GIL
-    try:
-        yield from workers.map(limits, images)
-    finally:
-        workers.shutdown(cancel_futures=True)  # on Ctrl-C, do not work through the rest
