@@ -159,10 +159,12 @@ def _target(name: str, here: Selected) -> tuple[Target, str]:
     profile = next((p for p in load_profiles() if p.name == name), None) or select(name).profile
     wanted = profile.inference.int8_saturates
     same_family = profile.family is here.profile.family
+    touches = (Format.ONNX, Format.OPENVINO)  # LiteRT sums alike everywhere
     if wanted and not saturates and same_family and "openvino" not in sys.modules:
         # OpenVINO's kernels can be held to the instructions of an older CPU, if told before they load.
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
         arithmetic += ", OpenVINO held to AVX2"
+        touches = (Format.ONNX,)
     difference = None
     if wanted != saturates:
         difference = f"int8 sums {'saturate' if wanted else 'are exact'} on {profile.title}"
@@ -170,7 +172,8 @@ def _target(name: str, here: Selected) -> tuple[Target, str]:
         difference = (
             f"not run on {profile.title}, whose int8 sums {'saturate' if wanted else 'are exact'} too"
         )
-    return Target(profile.name, wanted, difference), arithmetic
+        touches = tuple(Format)
+    return Target(profile.name, wanted, difference, touches), arithmetic
 
 
 def stream(
@@ -387,6 +390,8 @@ def check_calibration(
     from edgecv.converters.models import DEFAULT_MODEL, get_model
     from edgecv.data import labelled_files
 
+    if not str(where):
+        raise UsageError("an empty path; name a folder, a pattern, a list or a video")
     chosen = get_model(model or DEFAULT_MODEL)
     judged = labelled_files(Path(data)) if data else []
     with (

@@ -104,7 +104,9 @@ OWN_MODEL = (
 @click.option("--weights", type=click.Path(), help="Weights file instead of the published one.")
 @own_model_options
 @click.option("--out", "-o", type=click.Path(), help="Bundle folder to write.  [default: the cache]")
-@click.option("--seed", default=0, show_default=True, help="Draws the calibration pictures.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the calibration pictures."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def convert(model: str | None, formats: str | None, no_check: bool, as_json: bool, **options: Any) -> None:
     """Convert MODEL to one verified bundle of TFLite, ONNX and OpenVINO files.
@@ -288,7 +290,13 @@ def calibration() -> None:
 @click.option("--data", type=click.Path(), help="Labelled pictures to judge on: says which are in both.")
 @click.option("--model", help="Measure how stable its ranges are.  [default: efficientnet-lite0]")
 @click.option("--weights", type=click.Path(), help="Its weights file instead of the published one.")
-@click.option("--seed", default=0, show_default=True, help="Draws the pictures ranges are measured on.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Draws the pictures ranges are measured on.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def calibration_check(
     where: str, data: str | None, model: str | None, weights: str | None, seed: int, as_json: bool

@@ -227,7 +227,13 @@ def load_labelled(where: Path, labels: Sequence[str]) -> Labelled:
 def labelled_files(where: Path) -> list[Path]:
     """The pictures of a labelled set, labels not looked at; DataError for a table that is none."""
     table = where if where.suffix == ".csv" else where / "labels.csv"
-    return [path for path, _, _ in _rows(table)] if table.is_file() else list_images(where)
+    if table.is_file():
+        return [path for path, _, _ in _rows(table)]
+    if not where.is_dir():
+        raise DataError(f"{where}: no such folder or .csv file")
+    if not (found := list_images(where)):
+        raise DataError(f"{where}: no image in it")
+    return found
 
 
 def _from_csv(table: Path, labels: Sequence[str]) -> Labelled:

@@ -95,6 +95,14 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_writable(destination: Path) -> None:
+    """Raise EdgecvError where a folder cannot be made at `destination`, before work is put into it."""
+    destination = Path(os.path.abspath(destination))
+    parent = next(folder for folder in destination.parents if folder.exists())
+    with writing(destination), tempfile.TemporaryDirectory(prefix=f".{destination.name}."[:100], dir=parent):
+        pass
+
+
 def refuse_stranger(destination: Path, ours: Callable[[Path], bool]) -> None:
     """Raise EdgecvError unless `destination` is absent, an empty folder, or one that `ours` says is ours.
 

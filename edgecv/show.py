@@ -88,6 +88,9 @@ def progress() -> Iterator[_Stages]:
 
 def conversion(done: Conversion) -> None:
     """The bundle's artifacts with how near each is to the float source, and where the time went."""
+    from edgecv.reports.findings import arithmetic, verdict
+    from edgecv.reports.table import megabytes
+
     manifest = done.bundle.manifest
     labelled = any(artifact.verified and artifact.verified.labelled for artifact in manifest.artifacts)
     table = _table("artifact", "size MB", "top-1 agreement", "SQNR dB", "largest error", numbers=4)
@@ -99,7 +102,7 @@ def conversion(done: Conversion) -> None:
         assert check is not None
         row = [
             str(artifact.kind),
-            f"{artifact.bytes / 1e6:.1f}",
+            megabytes(artifact.bytes),
             f"{check.top1_agreement:.1%}",
             "exact" if check.sqnr_db is None else f"{check.sqnr_db:.1f}",
             f"{check.max_abs_error:.1e}",
@@ -111,11 +114,15 @@ def conversion(done: Conversion) -> None:
     console.print(table)
     if manifest.guarantee:
         _searches(console, manifest)
+        found = verdict(manifest)
+        console.print(found.headline, style="bold", soft_wrap=True)
+        for line in found.lines[1:]:
+            console.print(line, soft_wrap=True)
     check = manifest.artifacts[0].verified
     if check:
         console.print(
             f"Each against the float source on {check.images} pictures ({check.pictures}), "
-            f"in its own engine, {manifest.made.arithmetic}."
+            f"in its own engine, {arithmetic(manifest)}."
         )
     spent = sorted(done.seconds.items(), key=lambda item: -item[1])
     parts = [f"{title} {seconds:.1f} s" for title, seconds in spent if seconds >= 0.5]

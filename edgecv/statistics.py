@@ -37,6 +37,22 @@ def accuracy_drop(reference_right: NDArray[np.bool_], other_right: NDArray[np.bo
     return Drop(points=100 * (lost - won) / n, low=100 * low, high=100 * high, images=n, basis="labels")
 
 
+def guessing(right: NDArray[np.bool_], classes: int) -> bool:
+    """Whether drawing one of `classes` at random would be right as often in more than 5 % of all tries.
+
+    The upper tail of the binomial distribution of n = len(right) tries at 1 / classes.
+    """
+    n, hits = len(right), int(right.sum())
+    if not hits or classes < 2:
+        return True
+    log_p, log_q = -math.log(classes), math.log1p(-1 / classes)
+    fewer = (
+        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * log_p + (n - k) * log_q
+        for k in range(hits)
+    )
+    return 1 - math.fsum(map(math.exp, fewer)) > 0.05
+
+
 def disagreement(same: NDArray[np.bool_]) -> Drop:
     """Answers that changed, in points, with the Wilson 95 % interval; [n] whether each answer is the same.
 

@@ -12,6 +12,7 @@ from edgecv.statistics import (
     accuracy_drop,
     describe_drop,
     disagreement,
+    guessing,
     paired_interval,
     pictures_needed,
     resolved,
@@ -104,6 +105,24 @@ def test_accuracy_drop() -> None:
     assert (drop.low / 100, drop.high / 100) == pytest.approx(paired_interval(40, 20, 100))
     swapped = accuracy_drop(other, reference)
     assert (swapped.points, swapped.low, swapped.high) == pytest.approx((-20, -drop.high, -drop.low))
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "classes", "expected"),
+    [
+        (0, 100, 1000, True),  # nothing right
+        (1, 1, 1000, False),  # one of one, of a thousand classes
+        (1, 1, 2, True),  # one of one, of two
+        (60, 100, 2, False),  # a tail of 2.8 %
+        (58, 100, 2, True),  # a tail of 6.7 %
+        (3, 1000, 1000, True),  # a tail of 8.0 %
+        (4, 1000, 1000, False),  # a tail of 1.9 %
+        (900, 1000, 1000, False),  # a model
+        (5, 5, 1, True),  # one class says nothing
+    ],
+)
+def test_guessing(hits: int, n: int, classes: int, expected: bool) -> None:
+    assert guessing(np.arange(n) < hits, classes) is expected
 
 
 def drop_of(points: float, low: float, high: float, images: int = 1000, basis: str = "labels") -> Drop:

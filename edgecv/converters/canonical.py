@@ -181,6 +181,7 @@ def _finish(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     import onnx
 
     prune(model)
+    _name_nodes(model)
     del model.graph.value_info[:]
     model.producer_name = "edgecv"
     try:
@@ -193,6 +194,18 @@ def _finish(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
         if any(not d.HasField("dim_value") for d in dims):
             raise ModelError(f"{where}: the size of {info.name} is not fixed; export it with a fixed size")
     return model
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """A name of its own for every node, which ONNX does not ask for: recipes speak of nodes by name."""
+    taken: set[str] = set()
+    for node in model.graph.node:
+        base = node.name or node.output[0]
+        number, node.name = 1, base
+        while node.name in taken:
+            number += 1
+            node.name = f"{base}.{number}"
+        taken.add(node.name)
 
 
 def _compare(

@@ -50,9 +50,9 @@ from edgecv.converters.tflite_writer import TfliteWriter
 from edgecv.converters.verify import float_logits
 from edgecv.data import Draw, Labelled, Pictures, load_labelled, read_pictures, sample_photos, sample_pictures
 from edgecv.errors import ConversionError, DataError, ModelError
-from edgecv.files import new_folder, refuse_stranger, scratch_folder
+from edgecv.files import check_writable, new_folder, refuse_stranger, scratch_folder
 from edgecv.spec import Format, Kind, Precision, Preprocess
-from edgecv.statistics import describe_drop
+from edgecv.statistics import describe_drop, guessing
 from edgecv.tasks import softmax
 
 if TYPE_CHECKING:
@@ -139,7 +139,11 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
     _require(kinds, known.needs if known else ())
     if request.out or known:
         # Now, and not after a minute's work.
-        refuse_stranger(request.out or bundle_cache(request.model), is_bundle)
+        planned = request.out or bundle_cache(request.model)
+        check_writable(planned)
+        refuse_stranger(planned, is_bundle)
+        if request.max_drop is not None:
+            refuse_stranger(_best_effort(planned), is_bundle)
     clock = _Clock(reporter or Silent())
     notes: list[str] = []
     with clock.stage("float graph", None) as advance:
@@ -156,7 +160,7 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
     if labelled:
         truth = truth._replace(labels=labelled.labels, names=tuple(str(path) for path in labelled.paths))
     truth = _checked(request, truth, calibration, notes)
-    if request.int8 and request.calibration is not None:
+    if request.int8 and request.calibration is not None and len(calibration.images) >= MIN_PICTURES:
         with clock.stage("range stability", len(calibration.images)) as advance:
             stable = range_stability.measure(
                 source.graph, source.preprocess, calibration.images, host.threads, advance
@@ -195,7 +199,7 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
             guarantee=_guarantee(request, host, met),
         )
         _write_manifest(folder, manifest)
-        final = out if met else out.with_name(out.name + BEST_EFFORT)
+        final = out if met else _best_effort(out)
         if (final / MANIFEST).exists():
             notes.append(f"the bundle that was at {final} has been replaced")
         with new_folder(final, is_bundle) as destination:
@@ -203,6 +207,10 @@ def convert(request: Request, host: Host, reporter: Reporter | None = None) -> C
                 file.rename(destination / file.name)
     logits = {each.artifact.kind: each.logits for each in found}
     return Conversion(Bundle.open(final), truth, logits, clock.seconds, notes)
+
+
+def _best_effort(out: Path) -> Path:
+    return out.with_name(out.name + BEST_EFFORT)
 
 
 def _pictures(
@@ -271,6 +279,8 @@ def _checked(request: Request, truth: Judged, calibration: Pictures, notes: list
             f"labels were shifted by {shift:+d}: the model has {front}, the labels suppose otherwise"
         )
         truth = truth._replace(labels=tuple(label + shift for label in truth.labels))
+    if truth.labels is not None:
+        _check_labels(request, truth, notes)
     if not request.int8:
         return truth
     if truth.labels is None:
@@ -296,6 +306,25 @@ def _checked(request: Request, truth: Judged, calibration: Pictures, notes: list
     if len(truth.reference) >= MIN_PICTURES and len(set(truth.reference.argmax(axis=1).tolist())) == 1:
         notes.append("the float model gives every picture the same class: agreement says little on these")
     return truth
+
+
+def _check_labels(request: Request, truth: Judged, notes: list[str]) -> None:
+    """DataError for labels that cannot carry a bound, a note where none is asked for."""
+    count = len(truth.reference)
+    right = truth.reference.argmax(axis=1) == np.array(truth.labels)
+    if guessing(right, truth.reference.shape[1]):
+        text = (
+            f"{request.data}: the float model itself names {right.mean():.1%} of the {count:,} pictures "
+            "right, no better than guessing; are these its classes, and its preprocessing?"
+        )
+        if request.max_drop is not None:
+            raise DataError(text)
+        notes.append(text)
+    elif request.max_drop is not None and count < MIN_PICTURES:
+        raise DataError(
+            f"{request.data}: {count} labelled pictures cannot carry a --max-drop: give {MIN_PICTURES} or "
+            "more"
+        )
 
 
 def _ranked(
@@ -392,18 +421,21 @@ def _require(kinds: list[Kind], also: tuple[str, ...]) -> None:
 
 
 class _Clock:
-    """Reports stages and adds up the seconds of each."""
+    """Reports stages and adds up the seconds of each; those of a stage within one are not counted twice."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
+        self._within = 0.0  # seconds of the stages that ended within the one that runs
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
     def stage(self, title: str, total: int | None) -> Iterator[Advance]:
-        start = time.perf_counter()
+        start, outside, self._within = time.perf_counter(), self._within, 0.0
         with self._reporter.stage(title, total) as advance:
             yield advance
-        self.seconds[title] = self.seconds.get(title, 0.0) + time.perf_counter() - start
+        spent = time.perf_counter() - start
+        self.seconds[title] = self.seconds.get(title, 0.0) + spent - self._within
+        self._within = outside + spent
 
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -164,6 +164,11 @@ def get_model(name: str) -> Model:
     known = models.get(_ALIASES.get(name, name))
     if known:
         return known
+    if name and Path(name).exists():
+        raise UsageError(
+            f"{name} is no model: give a .onnx, .keras, .h5 or .pt2 file, a SavedModel folder or "
+            f"package.module:factory, or one of {_PATTERNS}"
+        )
     near = difflib.get_close_matches(name, models, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UsageError(f"unknown model {name!r}; {hint}there are {_PATTERNS}")

@@ -29,11 +29,15 @@ Stage = Callable[[str, "int | None"], contextlib.AbstractContextManager[Advance]
 
 
 class Target(NamedTuple):
-    """The device the artifacts are for. difference: how its arithmetic is not what this machine measures."""
+    """The device the artifacts are for.
+
+    difference: how its int8 arithmetic is not what this machine measures, for the formats it touches.
+    """
 
     name: str
     saturates: bool
     difference: str | None = None
+    touches: tuple[Format, ...] = ()
 
 
 class Host(NamedTuple):
@@ -139,7 +143,8 @@ def _trial(candidate: _Candidate, kept: _Candidate, candidates: int, bound: floa
     verified = candidate.artifact.verified
     assert verified is not None
     if bound is not None:
-        reason = f"{'within' if _holds(candidate, bound) else 'more than'} {bound:g}"
+        best = "the best, but " if candidate is kept and not _holds(candidate, bound) else ""
+        reason = f"{best}{'within' if _holds(candidate, bound) else 'more than'} {bound:g}"
     elif candidates == 1:
         reason = "the first recipe"
     else:
@@ -190,7 +195,7 @@ def _verified(
     if stacked.shape != judged.reference.shape or not np.isfinite(stacked).all():
         raise ConversionError(f"{kind}: the artifact gives {stacked.shape} logits, not all of them finite")
     result = agreement(judged.reference, stacked, judged.pictures.description, judged.labels)
-    result = msgspec.structs.replace(result, arithmetic=_arithmetic(recipe, host))
+    result = msgspec.structs.replace(result, arithmetic=_arithmetic(kind, recipe, host))
     _refuse_wrong(kind, result, float_tolerance(judged.reference))
     described = msgspec.structs.replace(artifact, verified=result)
     return _Candidate(path, described, stacked, 1000 * float(np.median(times)))
@@ -212,11 +217,14 @@ def _refuse_wrong(kind: Kind, result: Agreement, allowed: float) -> None:
         )
 
 
-def _arithmetic(recipe: Recipe, host: Host) -> str:
+def _arithmetic(kind: Kind, recipe: Recipe, host: Host) -> str:
     text = host.arithmetic
+    if kind.precision is not Precision.INT8:
+        return text
     if recipe.precise and host.saturates:
         text += ", exact sums"
-    return f"{text}; {host.target.difference}" if host.target.difference else text
+    touched = host.target.difference and kind.format in host.target.touches
+    return f"{text}; {host.target.difference}" if touched else text
 
 
 def _distance(candidate: _Candidate) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from edgecv.bundle import Artifact, Manifest, Trial
-from edgecv.reports.table import NONE, number, optional, plain, share
+from edgecv.reports.table import NONE, megabytes, number, optional, plain, share
 from edgecv.spec import Drop, Precision
 from edgecv.statistics import pictures_needed, resolved
 
@@ -66,14 +66,10 @@ def verdict(manifest: Manifest) -> Verdict:
         return Verdict("Nothing was verified" if reduced else FLOAT_ONLY, (), None)
     bound = manifest.guarantee.max_drop if manifest.guarantee else None
     lines = [_measured_on(drops[0][1], manifest)]
-    on = f"on {drops[0][1].images:,} pictures"
     if bound is None:
         headline, good = _loss(drops)
     elif manifest.guarantee and manifest.guarantee.met:
-        headline, good = (
-            f"{_precisions(reduced)} accuracy in every format: within {in_points(bound)} {on}",
-            True,
-        )
+        headline, good = _held(reduced, drops[0][1], bound), True
     else:
         headline, good = _missed(drops, bound), False
         blamed = ", ".join(plain(each.name) for each in manifest.sensitivity[:BLAMED])
@@ -95,7 +91,7 @@ def artifact_cells(artifacts: Sequence[Artifact]) -> Cells:
     rows = []
     for artifact in artifacts:
         check = artifact.verified
-        row = [str(artifact.kind), f"{artifact.bytes / 1e6:.1f}"]
+        row = [str(artifact.kind), megabytes(artifact.bytes)]
         if check is None:
             rows.append((*row, *[NONE] * (len(headings) - 2)))
             continue
@@ -160,7 +156,7 @@ def condition_rows(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         known = f", {check.labelled:,} of them labelled" if check.labelled else ", without labels"
         rows.append(("Judged on", f"{check.images:,} pictures: {check.pictures}{known}"))
     rows += [("Target", made.target)] if made.target else []
-    rows.append(("Arithmetic", _arithmetic(manifest)))
+    rows.append(("Arithmetic", arithmetic(manifest)))
     for step in made.preparation:
         used_text = "used" if step.used else "not used"
         rows.append(
@@ -196,9 +192,26 @@ def _trial(trial: Trial, first: str) -> tuple[str, ...]:
         optional(trial.drop, lambda d: f"{points(d)} ({interval(d)})"),
         optional(trial.top1_agreement, share),
         sqnr(trial.sqnr_db) if trial.verdict != "failed" else NONE,
-        optional(trial.bytes, lambda size: f"{size / 1e6:.1f}"),
+        optional(trial.bytes, megabytes),
         optional(trial.latency_ms, number),
     )
+
+
+def _held(reduced: Iterable[Artifact], drop: Drop, bound: float) -> str:
+    on = f"on {pictures(drop.images)}"
+    if drop.basis == "labels":
+        return f"{_precisions(reduced)} accuracy in every format: within {in_points(bound)} {on}"
+    names = " and ".join(dict.fromkeys(a.precision.value for a in reduced))
+    return f"{names} changes at most {bound:g} % of the answers in every format, {on} without labels"
+
+
+def pictures(count: int) -> str:
+    return f"{count:,} picture{'s' if count != 1 else ''}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])
 
 
 def _precisions(artifacts: Iterable[Artifact]) -> str:
@@ -208,7 +221,8 @@ def _precisions(artifacts: Iterable[Artifact]) -> str:
 
 
 def _measured_on(drop: Drop, manifest: Manifest) -> str:
-    kind = "labelled pictures" if drop.basis == "labels" else "pictures without labels"
+    noun = "picture" if drop.images == 1 else "pictures"
+    kind = f"labelled {noun}" if drop.basis == "labels" else f"{noun} without labels"
     target = f", for {manifest.guarantee.target}" if manifest.guarantee else ""
     return f"Each artifact in its own engine, against the float source, on {drop.images:,} {kind}{target}."
 
@@ -226,6 +240,9 @@ def _missed(drops: list[tuple[Artifact, Drop]], bound: float) -> str:
     over = [(a, d) for a, d in drops if d.points > bound]
     if not over:
         return f"Missed: the bound of {in_points(bound)} was not held"
+    if over[0][1].basis == "float":
+        worst = ", ".join(f"{a.kind} changes {d.points:.1f} %" for a, d in over)
+        return f"Missed: {worst} of the answers; {bound:g} % allowed"
     worst = ", ".join(f"{a.kind} loses {d.points:.1f}" for a, d in over)
     return f"Missed: {worst}; {in_points(bound)} allowed"
 
@@ -235,18 +252,20 @@ def _unresolved(drops: list[tuple[Artifact, Drop]], bound: float) -> list[str]:
     unclear = [(a, d) for a, d in drops if not resolved(d, bound)]
     if not unclear:
         return []
-    names = " and ".join(str(a.kind) for a, _ in unclear)
+    names = _listed([str(a.kind) for a, _ in unclear])
     needed = [pictures_needed(d, bound) for _, d in unclear]
     text = f"So few pictures cannot tell the drop of {names} from {in_points(bound)} for certain"
     known = [n for n in needed if n is not None]
     return [text + (f"; about {max(known):,} could." if len(known) == len(needed) else ".")]
 
 
-def _arithmetic(manifest: Manifest) -> str:
-    """The machine's, and where an artifact was measured otherwise, that one's."""
-    own = {
-        str(a.kind): a.verified.arithmetic
-        for a in manifest.artifacts
-        if a.verified and a.verified.arithmetic not in (None, manifest.made.arithmetic)
-    }
-    return "; ".join([manifest.made.arithmetic, *(f"{kind}: {text}" for kind, text in own.items())])
+def arithmetic(manifest: Manifest) -> str:
+    """The machine's, and where artifacts were measured otherwise, that one's, with their names."""
+    others: dict[str, list[str]] = {}
+    for artifact in manifest.artifacts:
+        measured = artifact.verified and artifact.verified.arithmetic
+        if measured and measured != manifest.made.arithmetic:
+            others.setdefault(measured, []).append(str(artifact.kind))
+    return "; ".join(
+        [manifest.made.arithmetic, *(f"{_listed(names)}: {text}" for text, names in others.items())]
+    )

@@ -184,6 +184,11 @@ def ms(value: float) -> str:
     return number(value) if value >= 1 else f"{value:.3f}"
 
 
+def megabytes(size: int) -> str:
+    """Millions of bytes: `5.2`, and `0.047` below 1."""
+    return f"{size / 1e6:.1f}" if size >= 950_000 else f"{size / 1e6:.3f}"
+
+
 def number(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 

@@ -181,8 +181,7 @@ def test_replay_passes_here(bundle: Bundle) -> None:
 
 
 def test_the_user_is_told_where_agreement_was_measured(conversion: Conversion) -> None:
-    *few, note, stability = conversion.notes
-    assert "ranges are stable" in stability or "ranges still grow" in stability
+    *few, note = conversion.notes  # so few that their stability says nothing
     assert "16" in " ".join(few)  # the tiny model has a tiny calibration set
     assert "on the calibration pictures" in note
     assert "--data LABELLED gives accuracy" in note

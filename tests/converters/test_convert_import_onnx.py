@@ -510,3 +510,29 @@ def test_weights_elsewhere_are_refused(location: str, says: str, tmp_path: Path)
     (folder / "short.bin").write_bytes(b"1")
     with pytest.raises(ModelError, match=says):
         importers.load(str(external(folder, location)), ImportOptions(preprocess=ZERO_ONE))
+
+
+def test_every_node_gets_a_name_of_its_own(tmp_path: Path) -> None:
+    """ONNX asks for none, and recipes leave operations in float by name."""
+    model = plain()
+    for node in model.graph.node:
+        node.name = ""
+    names = [node.name for node in read(model, tmp_path).graph.graph.node]
+    assert len(set(names)) == len(names) > 1
+    assert "" not in names
+
+
+def test_bytes_are_0_to_255(tmp_path: Path) -> None:
+    model = source(f"s = Cast<to=1>(x) {BODY}", NCHW.replace("float", "uint8"))
+    silent = read(model, tmp_path, Wanted())
+    assert (silent.preprocess.mean, silent.preprocess.std) == ((0.0,) * 3, (1.0,) * 3)
+    assert any("uint8: the range is 0..255" in note for note in silent.notes)
+    assert read(model, tmp_path, from_flags(range="0..255")).preprocess == silent.preprocess
+    with pytest.raises(UsageError, match="takes uint8 pictures, which are 0..255"):
+        read(model, tmp_path, from_flags(range="0..1"))
+
+
+def test_weights_of_a_file_are_its_own(tmp_path: Path) -> None:
+    where = saved(plain(), tmp_path)
+    with pytest.raises(UsageError, match="--weights: .* holds its own"):
+        importers.load(where, ImportOptions(preprocess=from_flags(range="0..1"), weights=tmp_path / "w.npz"))

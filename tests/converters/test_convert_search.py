@@ -233,6 +233,28 @@ def test_a_bound_needs_more_than_a_handful_of_pictures(tmp_path: Path, hard: Pat
         convert(tmp_path / "out", hard, few, max_drop=1)
 
 
+def test_a_bound_needs_labels_that_fit_the_model(
+    tmp_path: Path, hard: Path, photos: Path, data: Path
+) -> None:
+    """All wrong, nothing can be lost: a bound on accuracy would be held by any model."""
+    rows = [row.split(",") for row in (data / "labels.csv").read_text().splitlines()[1:]]
+    classes = len(api.convert("tiny", weights=hard, out=tmp_path / "float").bundle.labels)
+    table = tmp_path / "labels.csv"
+
+    def write(count: int, by: int) -> None:
+        wrong = [f"{data / name},{(int(label) + by) % classes}" for name, label in rows[:count]]
+        table.write_text("\n".join(["file,label", *wrong]))
+
+    write(len(rows), 2)
+    given = {"data": table, "formats": [Format.ONNX]}
+    with pytest.raises(DataError, match="0.0% of the 100 pictures right, no better than guessing"):
+        convert(tmp_path / "wrong", hard, photos, max_drop=1, **given)
+    assert any("no better than guessing" in n for n in convert(tmp_path / "w", hard, photos, **given).notes)
+    write(3, 0)
+    with pytest.raises(DataError, match="3 labelled pictures cannot carry a --max-drop: give 16 or more"):
+        convert(tmp_path / "few", hard, photos, max_drop=1, **given)
+
+
 def test_fp16_and_dynamic_artifacts_are_verified_too(tmp_path: Path, hard: Path, photos: Path) -> None:
     done = convert(tmp_path / "out", hard, photos, int8=False, fp16=True, dynamic=True)
     by_kind = {artifact.kind: artifact for artifact in done.bundle.manifest.artifacts}

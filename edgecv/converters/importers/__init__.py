@@ -10,7 +10,7 @@ import importlib
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -114,7 +114,10 @@ def load(where: str, options: ImportOptions, advance: Advance | None = None) -> 
 
     source = _find(where)
     module, _, function = source.target.partition(":")
+    if options.weights is not None and not _FACTORY.fullmatch(where):
+        raise UsageError(f"--weights: {where} holds its own; they are given for known models and factories")
     imported: Imported = getattr(importlib.import_module(module), function)(where, options)
+    imported = _with_byte_range(imported, where, options)
     said = imported.says.updated(options.preprocess)
     canonical = canonicalise(imported.graph, where, said.size_hw, options.output)
     labels, label_notes = class_names.class_names(options.labels, canonical.classes)
@@ -122,6 +125,23 @@ def load(where: str, options: ImportOptions, advance: Advance | None = None) -> 
     notes = (*imported.notes, *canonical.notes, *rule_notes, *label_notes)
     tflite = partial(imported.tflite, canonical.front, rule) if imported.tflite else None
     return FloatModel(imported.name, canonical.graph, rule, labels, imported.origin, notes, tflite)
+
+
+def _with_byte_range(imported: Imported, where: str, options: ImportOptions) -> Imported:
+    """A graph that takes bytes says by that what range its pictures have."""
+    import onnx
+
+    constants = {constant.name for constant in imported.graph.graph.initializer}
+    kinds = {i.type.tensor_type.elem_type for i in imported.graph.graph.input if i.name not in constants}
+    if kinds != {onnx.TensorProto.UINT8}:
+        return imported
+    bytes_are = Wanted(range="0..255")
+    if options.preprocess.normalisation() not in (None, bytes_are.normalisation()):
+        raise UsageError(
+            f"{where} takes uint8 pictures, which are 0..255: leave out --range, --mean and --std"
+        )
+    says = imported.says.updated(bytes_are)
+    return replace(imported, says=says, notes=(*imported.notes, "its input is uint8: the range is 0..255"))
 
 
 def model_name(text: str) -> str:

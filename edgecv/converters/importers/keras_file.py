@@ -78,7 +78,8 @@ def _from_hdf5(path: Path) -> Any:
             config = file.attrs.get("model_config")
         if config is None:
             raise ModelError(
-                f"{path}: holds weights only; save the whole model with model.save('model.keras')"
+                f"{path}: holds weights only; save the whole model with model.save('model.keras'), or name "
+                "the known model they are of, as in `edgecv convert mobilenetv2 --weights FILE`"
             )
         return json.loads(config)
     except (OSError, RuntimeError, ValueError, RecursionError) as error:

@@ -15,6 +15,7 @@ from edgecv.converters.preprocess_rules import RANGES, WHAT_TO_GIVE, Wanted, com
 from edgecv.data import load_labelled
 from edgecv.errors import UsageError
 from edgecv.spec import Color, Preprocess, Rgb
+from edgecv.statistics import guessing
 
 if TYPE_CHECKING:
     from edgecv.converters.importers import ImportOptions
@@ -40,6 +41,10 @@ def decide(
         if options.data is None:
             raise UsageError("--preprocess probe needs labelled pictures: give --data LABELLED")
         rows, notes = _probe(where, canonical, options, labels, advance)
+        if guessing(rows[0].right, canonical.classes):
+            raise UsageError(
+                f"{where} does not say how its pictures are prepared; {_advice(rows, options, canonical)}"
+            )
         return composed(rows[0].rule, canonical.front), notes
     said = says.updated(options.preprocess)
     normalisation, notes = said.normalisation(), []
@@ -49,7 +54,9 @@ def decide(
     if normalisation is None:
         if options.data is not None:
             rows, _ = _probe(where, canonical, options, labels, advance)
-            raise UsageError(f"{where} does not say how its pictures are prepared; {_advice(rows, options)}")
+            raise UsageError(
+                f"{where} does not say how its pictures are prepared; {_advice(rows, options, canonical)}"
+            )
         raise UsageError(f"{where} does not say how its pictures are prepared; {WHAT_TO_GIVE}")
     own, assumed = complete(said, canonical.size_hw, *normalisation)
     return composed(own, canonical.front), (*notes, *([assumed] if assumed else ()))
@@ -131,7 +138,12 @@ def _probe(
     return rows, ("\n".join(notes),)
 
 
-def _advice(rows: Sequence[probe.Row], options: ImportOptions) -> str:
+def _advice(rows: Sequence[probe.Row], options: ImportOptions, canonical: Canonical) -> str:
+    if guessing(rows[0].right, canonical.classes):
+        return (
+            f"none of the {len(rows)} usual ways does better than guessing on {len(rows[0].right)} pictures "
+            f"of {options.data} (top-1 {rows[0].top1:.1%}): are these its classes?"
+        )
     noise = ", within noise of the next" if probe.within_noise(rows) else ""
     return (
         f"on {len(rows[0].right)} pictures of {options.data} the best of {len(rows)} tried gives top-1 "
