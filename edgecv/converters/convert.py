@@ -249,7 +249,11 @@ def _pictures(
         return *_held_back(request, calibration), None
     judged, kept = read_pictures(labelled.paths, model.preprocess, str(request.data))
     if judged.skipped:
-        notes.append(f"{judged.skipped} unreadable files in {request.data} were skipped")
+        first = next(path for i, path in enumerate(labelled.paths) if i not in kept)
+        notes.append(
+            f"left out {judged.skipped} of the {len(labelled.paths):,} pictures of {request.data}, which "
+            f"cannot be read, such as {first}"
+        )
     paths, labels = (tuple(column[i] for i in kept) for column in (labelled.paths, labelled.labels))
     return calibration, judged, Labelled(paths, labels)
 
