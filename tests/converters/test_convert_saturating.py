@@ -31,29 +31,29 @@ def edgecv(*arguments: str | Path) -> dict:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(
-    ("model", "weights", "kept", "agreement"),
-    [
-        # Weights of full precision: 7 bits everywhere cost less than saturation does.
-        ("efficientnet-lite0", None, "7-bit weights", 0.93),
-        # Weights that lie on an 8-bit grid: 7 bits cost more.
-        ("mobilenetv2", "mobilenetv2_1.0_224.weights.h5", "7-bit weights in the first layer", 0.88),
-    ],
-)
-def test_the_recipe_nearest_to_float_is_kept(
-    shared: Path, tmp_path: Path, model: str, weights: str | None, kept: str, agreement: float
-) -> None:
-    given = ("--weights", shared / "models" / weights) if weights else ()
-    pictures = ("--calibration", shared / "data" / "coco128" / "images")
+def test_the_recipe_nearest_to_float_is_kept(shared: Path, tmp_path: Path) -> None:
+    """Of two as fast. The weights of MobileNetV2 lie on an 8-bit grid: 7 bits cost more than saturation."""
     out = tmp_path / "bundle"
     done = edgecv(
-        "convert", model, "--int8", "--to", "openvino", "--target", "x86", *pictures, *given, "-o", out
+        "convert",
+        "mobilenetv2",
+        "--weights",
+        shared / "models" / "mobilenetv2_1.0_224.weights.h5",
+        "--int8",
+        "--to",
+        "openvino",
+        "--target",
+        "x86",
+        "--calibration",
+        shared / "data" / "coco128" / "images",
+        "-o",
+        out,
     )
     (artifact,) = (a for a in done["manifest"]["artifacts"] if a["precision"] == "int8")
-    assert artifact["recipe"].split(", ")[-1] == kept
+    assert artifact["recipe"].split(", ")[-1] == "7-bit weights in the first layer"
     assert {trial["verdict"] for trial in artifact["search"]} == {"kept", "rejected"}
     rows = edgecv("eval", out, "--data", shared / "data" / "nips17", "--precision", "int8")
-    assert rows["artifacts"][0]["agreement"] >= agreement
+    assert rows["artifacts"][0]["agreement"] >= 0.88
 
 
 def test_a_bound_is_held_where_sums_saturate(shared: Path, tmp_path: Path) -> None:
