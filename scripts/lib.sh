@@ -79,5 +79,5 @@ test_bundle() {
     main_env dev
     say "Converting the bundle that the tests replay"
     mkdir -p build
-    .venv/bin/edgecv convert --int8 --to tflite,onnx -o build/test-bundle
+    .venv/bin/edgecv convert --int8 --fp16 --dynamic --to tflite,onnx -o build/test-bundle
 }
