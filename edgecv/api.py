@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgecv.converters.inspect import Contents
     from edgecv.converters.picture_checks import Doctored
     from edgecv.converters.range_stability import Stability
-    from edgecv.converters.search import Infer, Target
+    from edgecv.converters.search import Host, Infer, Target
     from edgecv.data import Candidate, Draw, Pictures
     from edgecv.devices import Selected
     from edgecv.reports.render import Written
@@ -80,6 +80,37 @@ def convert(
     from edgecv.converters.calibration import CALIBRATION_IMAGES
     from edgecv.converters.convert import Request
     from edgecv.converters.convert import convert as run
+
+    host = converting_host(target)
+    described = dict(own or {})
+    if described and not importers.is_path(model):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in described)
+        raise UsageError(f"{names}: for a model of your own; {model} is known, with all it needs")
+    request = Request(
+        model=model,
+        own=importers.options(described, data, weights, host.threads),
+        check_pictures=check_pictures,
+        precisions=tuple(precisions),
+        max_drop=max_drop,
+        formats=tuple(dict.fromkeys(formats)),
+        data=Path(data) if data else None,
+        weights=Path(weights) if weights else None,
+        out=Path(out) if out else None,
+        seed=seed,
+    )
+    if calibration is None:
+        done = run(request, host, reporter)
+    else:
+        with calibration_pictures(calibration, CALIBRATION_IMAGES) as pictures:
+            done = run(dataclasses.replace(request, calibration=pictures), host, reporter)
+    if precisions:
+        with _stage(reporter, "writing the page", None):
+            _write_page(done)
+    return done
+
+
+def converting_host(target: str = "auto") -> Host:
+    """This machine and its engines as converters.search wants them, to measure for a device or `auto`."""
     from edgecv.converters.search import Host
     from edgecv.devices import select
     from edgecv.runtime.engines import Options, open_engine
@@ -96,32 +127,7 @@ def convert(
         finally:
             engine.close()
 
-    described = dict(own or {})
-    if described and not importers.is_path(model):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in described)
-        raise UsageError(f"{names}: for a model of your own; {model} is known, with all it needs")
-    request = Request(
-        model=model,
-        own=importers.options(described, data, weights, options.threads),
-        check_pictures=check_pictures,
-        precisions=tuple(precisions),
-        max_drop=max_drop,
-        formats=tuple(dict.fromkeys(formats)),
-        data=Path(data) if data else None,
-        weights=Path(weights) if weights else None,
-        out=Path(out) if out else None,
-        seed=seed,
-    )
-    host = Host(opened, options.threads, options.precise, arithmetic, aim)
-    if calibration is None:
-        done = run(request, host, reporter)
-    else:
-        with calibration_pictures(calibration, CALIBRATION_IMAGES) as pictures:
-            done = run(dataclasses.replace(request, calibration=pictures), host, reporter)
-    if precisions:
-        with _stage(reporter, "writing the page", None):
-            _write_page(done)
-    return done
+    return Host(opened, options.threads, options.precise, arithmetic, aim)
 
 
 def _write_page(done: Conversion) -> None:

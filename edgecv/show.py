@@ -88,7 +88,7 @@ def progress() -> Iterator[_Stages]:
 
 def conversion(done: Conversion) -> None:
     """The bundle's artifacts with how near each is to the float source, and where the time went."""
-    from edgecv.reports.findings import arithmetic, verdict
+    from edgecv.reports.findings import arithmetic
     from edgecv.reports.table import megabytes
 
     manifest = done.bundle.manifest
@@ -112,14 +112,13 @@ def conversion(done: Conversion) -> None:
         table.add_row(*row)
     console = _console()
     console.print(table)
+    check = manifest.artifacts[0].verified
     if manifest.guarantee:
         _searches(console, manifest)
-        found = verdict(manifest)
-        console.print(found.headline, style="bold", soft_wrap=True)
-        for line in found.lines[1:]:
-            console.print(line, soft_wrap=True)
-    check = manifest.artifacts[0].verified
-    if check:
+        _verdict(console, manifest)
+        if check:
+            console.print(f"Judged on {check.pictures}; {arithmetic(manifest)}.", soft_wrap=True)
+    elif check:
         console.print(
             f"Each against the float source on {check.images} pictures ({check.pictures}), "
             f"in its own engine, {arithmetic(manifest)}."
@@ -129,6 +128,16 @@ def conversion(done: Conversion) -> None:
     console.print(f"Time: {sum(done.seconds.values()):.1f} s" + (f" ({', '.join(parts)})" if parts else ""))
     _notes(done.notes)
     console.print(f"Bundle: {done.bundle.root}", soft_wrap=True)
+
+
+def _verdict(console: Console, manifest: Manifest) -> None:
+    from edgecv.reports.findings import verdict
+
+    found = verdict(manifest)
+    style = {True: "bold green", False: "bold red", None: "bold"}[found.good]
+    console.print(f"{manifest.name}: {found.headline}", style=style, soft_wrap=True)
+    for line in found.lines:
+        console.print(line, soft_wrap=True)
 
 
 def _searches(console: Console, manifest: Manifest) -> None:
@@ -142,12 +151,13 @@ def _searches(console: Console, manifest: Manifest) -> None:
 
 
 def _lost(artifact: Artifact) -> str:
+    from edgecv.reports.findings import points_and_interval
     from edgecv.spec import Precision
 
     drop = artifact.verified.drop if artifact.verified else None
     if drop is None or artifact.precision is Precision.FP32:
         return ""
-    return f"{drop.points:+.1f} ({drop.low:+.1f} to {drop.high:+.1f})"
+    return points_and_interval(drop)
 
 
 def conversion_json(done: Conversion) -> dict[str, Any]:
@@ -387,11 +397,7 @@ def inspected(found: Inspected, operations: bool, as_json: bool) -> None:
         click.echo(json.dumps(inspected_json(found), indent=2))
         return
     manifest, console = found.bundle.manifest, _console()
-    verdict = findings.verdict(manifest)
-    style = {True: "bold green", False: "bold red", None: "bold"}[verdict.good]
-    console.print(f"{manifest.name}: {verdict.headline}", style=style, soft_wrap=True)
-    for line in verdict.lines:
-        console.print(line, soft_wrap=True)
+    _verdict(console, manifest)
     console.print(_cells(findings.artifact_cells(found.artifacts)))
     console.print(_cells(findings.file_cells(found.contents)))
     for row in found.contents:

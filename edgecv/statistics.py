@@ -84,13 +84,18 @@ def pictures_needed(drop: Drop, bound: float) -> int | None:
     return math.ceil(needed / unit) * unit
 
 
+def count_pictures(count: int, kind: str = "") -> str:
+    """`1 picture`, `1,000 labelled pictures`."""
+    return f"{count:,} {kind}picture{'s' if count != 1 else ''}"
+
+
 def describe_drop(drop: Drop, bound: float | None = None) -> str:
     """A drop in words, and whether `bound` can be told from it.
 
     `+0.2 points (95 % interval -0.6 to +1.0, 1,000 pictures)` with labels, without them
     `3.1 % of answers changed (95 % interval 1.2 to 7.8, 128 pictures)`.
     """
-    pictures = f"{drop.images:,} picture{'s' if drop.images != 1 else ''}"
+    pictures = count_pictures(drop.images)
     if drop.basis == "labels":
         text = f"{drop.points:+.1f} points (95 % interval {drop.low:+.1f} to {drop.high:+.1f}, {pictures})"
     else:

@@ -8,7 +8,6 @@ python scripts/accuracy.py SHARED --steps         each preparation of the float 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import re
 import tempfile
 from collections.abc import Iterator
@@ -21,11 +20,9 @@ from edgecv.converters.convert import Silent
 from edgecv.converters.models import get_model, load
 from edgecv.converters.preparation import Prepared, bias_corrected, equalised
 from edgecv.converters.recipes import Source
-from edgecv.converters.search import Host, Infer, Judged, Target, search
+from edgecv.converters.search import Judged, search
 from edgecv.converters.verify import float_logits
 from edgecv.data import load_labelled, read_pictures
-from edgecv.devices import select
-from edgecv.runtime.engines import Options, open_engine
 from edgecv.spec import Format, Kind, Precision
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "accuracy.md"
@@ -89,26 +86,16 @@ def table(shared: Path, target: str) -> str:
 
 def steps(shared: Path) -> str:
     """Agreement with float on the labelled pictures, by what the float graph was prepared with."""
-    here = select("auto")
-    options = Options(here.threads, bool(here.detected.int8_saturates))
-
-    @contextlib.contextmanager
-    def opened(path: Path, artifact: Artifact) -> Iterator[Infer]:
-        engine = open_engine(path, artifact, options)
-        yield engine.infer
-        engine.close()
-
-    target = Target(here.profile.name, here.int8_saturates)
-    host = Host(opened, options.threads, options.precise, here.detected.arithmetic, target)
+    host = api.converting_host()
     lines = ["| model | prepared by | TFLite | ONNX | OpenVINO |", "|---|---|---:|---:|---:|"]
     for name, title, weights in MODELS:
         model = load(get_model(name), shared / "models" / weights if weights else None)
         images = load_calibration(shared / "data" / "coco128" / "images", model.preprocess).pictures.images
         listed = load_labelled(shared / "data" / "nips17", model.labels)
         pictures, _ = read_pictures(listed.paths, model.preprocess, "nips17")
-        reference = float_logits(model.graph, model.preprocess, pictures.images, here.threads, _quietly)
+        reference = float_logits(model.graph, model.preprocess, pictures.images, host.threads, _quietly)
         judged = Judged(pictures, reference, None)
-        given = (model.preprocess, images, here.threads, _quietly)
+        given = (model.preprocess, images, host.threads, _quietly)
         equal = equalised(model.graph, *given)
         for what, graph in (
             ("nothing", model.graph),
@@ -120,7 +107,7 @@ def steps(shared: Path) -> str:
                 model.graph,
                 Prepared(graph, graph, ()),
                 model.preprocess,
-                here.threads,
+                host.threads,
                 images,
                 lambda _share: (),
             )

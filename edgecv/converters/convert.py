@@ -299,10 +299,8 @@ def _checked(request: Request, truth: Judged, calibration: Pictures, notes: list
         if request.max_drop is not None and step > request.max_drop:
             notes.append(
                 f"one changed answer of {len(truth.reference)} is {step:.1f} points, so --max-drop "
-                f"{request.max_drop:g} lets none change; to judge by accuracy give --data LABELLED, or "
-                f"{math.ceil(100 / request.max_drop) + CALIBRATION_IMAGES:,} calibration pictures"
-                if request.max_drop
-                else "--max-drop 0 without labels lets no answer change"
+                f"{request.max_drop:g} lets none change; --data LABELLED judges by accuracy, and of more "
+                f"calibration pictures up to {HELD_BACK_IMAGES} are held back"
             )
     few = len(calibration.images)
     if few < MIN_PICTURES and request.max_drop is not None:

@@ -78,11 +78,10 @@ def with_integer_mean(model: onnx.ModelProto, rule: Preprocess) -> tuple[onnx.Mo
     edited.CopyFrom(model)
     constants = {constant.name: constant for constant in edited.graph.initializer}
     users = [node for node in edited.graph.node if edited.graph.input[0].name in node.input]
-    if len(users) != 1 or users[0].op_type != "Conv" or not {*users[0].input[1:]} <= constants.keys():
+    own = [name for name in users[0].input[1:] if name in constants] if len(users) == 1 else []
+    if len(own) != 2 or users[0].op_type != "Conv":
         return _with_rescaled_input(edited, rule, whole), whole
-    if len(users[0].input) != 3:
-        return _with_rescaled_input(edited, rule, whole), whole
-    weight_name, bias_name = users[0].input[1:]
+    weight_name, bias_name = own
     weight = numpy_helper.to_array(constants[weight_name]).astype(np.float64)
     bias = numpy_helper.to_array(constants[bias_name]).astype(np.float64)
     bias = bias + (weight * ((m - mean) / std)[None, :, None, None]).sum(axis=(1, 2, 3))

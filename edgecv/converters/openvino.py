@@ -30,7 +30,7 @@ def _folded(model: Any) -> Any:
     """The model with its constants folded, in place.
 
     Weights of depthwise convolutions come with a Reshape behind them. Left there, nncf mistakes their axes
-    and gives each column of a kernel a scale, which the plugin can only compute in float: 1.8 times slower.
+    and gives each column of a kernel a scale, which the plugin can only compute in float.
     """
     from openvino.passes import ConstantFolding, Manager
 

@@ -66,15 +66,23 @@ def each_picture(
 
 
 def outputs(
-    model: onnx.ModelProto, rule: Preprocess, images: NDArray[np.uint8], threads: int
+    model: onnx.ModelProto,
+    rule: Preprocess,
+    images: NDArray[np.uint8],
+    threads: int,
+    *,
+    optimised: bool = True,
 ) -> Generator[list[NDArray], None, None]:
     """The outputs of a graph with a canonical one's input, picture by picture, on all cores.
 
-    images: [N, H, W, 3] uint8. Close the generator to stop the work.
+    images: [N, H, W, 3] uint8. optimised: by ONNX Runtime, or as written. Close the generator to stop the
+    work.
     """
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
+    if not optimised:
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     settings.intra_op_num_threads = 1  # pictures side by side use the cores better than one shared by all
     settings.log_severity_level = 4
     session = onnxruntime.InferenceSession(

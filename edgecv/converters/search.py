@@ -73,6 +73,7 @@ class Found(NamedTuple):
 class _Candidate(NamedTuple):
     path: Path
     artifact: Artifact
+    verified: Agreement
     logits: NDArray[np.float32]
     latency_ms: float
 
@@ -85,12 +86,12 @@ def search(
     bound: percentage points (spec.Drop), None to take the first recipe, or of alternatives the nearest to
     float. When no recipe holds the bound the best is kept, and said not to hold.
     """
-    bounded = bound is not None and kind.precision is not Precision.FP32
-    limit = bound if bounded else None
+    floating = kind.precision is Precision.FP32
+    bound = None if floating else bound
     tried: list[_Candidate | Trial] = []  # a Trial where the recipe failed
     candidates: list[_Candidate] = []
-    for number, recipe in enumerate(_applicable(kind, host, bounded)):
-        if candidates and not bounded and not recipe.alternative:
+    for number, recipe in enumerate(_applicable(kind, host, bound is not None)):
+        if candidates and bound is None and not recipe.alternative:
             break
         path = folder / f"model.{kind.precision.value}.{number}{FILE_SUFFIX[kind.format]}"
         try:
@@ -100,27 +101,27 @@ def search(
             with stage(f"{kind} verifying", len(judged.pictures.images)) as go:
                 candidate = _verified(kind, recipe, source, path, host, judged, go)
         except ConversionError as error:
-            if not bounded:
+            if bound is None:
                 raise
             tried.append(Trial(recipe=recipe.text, verdict="failed", reason=str(error)))
             continue
         tried.append(candidate)
         candidates.append(candidate)
-        if _holds(candidate, limit):
+        if _holds(candidate, bound):
             break
     if not candidates:
         raise ConversionError(f"{kind}: no recipe could be built; the last said: {tried[-1].reason}")
-    held = _holds(candidates[-1], limit)
-    kept = candidates[-1] if held else min(candidates, key=_loss if bounded else _distance)
+    held = _holds(candidates[-1], bound)
+    kept = candidates[-1] if held else min(candidates, key=_distance if bound is None else _loss)
     for candidate in candidates:
         if candidate is not kept:
             for file in _files_of(candidate.path):
                 file.unlink()
     artifact = _renamed(kind, kept, folder)
-    if kind.precision is not Precision.FP32:
-        search = tuple(t if isinstance(t, Trial) else _trial(t, kept, len(candidates), limit) for t in tried)
-        artifact = msgspec.structs.replace(artifact, search=search)
-    return Found(artifact, kept.logits, held if bounded else None)
+    if not floating:
+        trials = (t if isinstance(t, Trial) else _trial(t, kept, len(candidates), bound) for t in tried)
+        artifact = msgspec.structs.replace(artifact, search=tuple(trials))
+    return Found(artifact, kept.logits, None if bound is None else held)
 
 
 def _applicable(kind: Kind, host: Host, bounded: bool) -> Iterator[Recipe]:
@@ -134,14 +135,12 @@ def _applicable(kind: Kind, host: Host, bounded: bool) -> Iterator[Recipe]:
 
 
 def _holds(candidate: _Candidate, bound: float | None) -> bool:
-    verified = candidate.artifact.verified
-    assert verified is not None
-    return bound is not None and verified.drop is not None and verified.drop.points <= bound
+    drop = candidate.verified.drop
+    return bound is not None and drop is not None and drop.points <= bound
 
 
 def _trial(candidate: _Candidate, kept: _Candidate, candidates: int, bound: float | None) -> Trial:
-    verified = candidate.artifact.verified
-    assert verified is not None
+    verified = candidate.verified
     if bound is not None:
         best = "the best, but " if candidate is kept and not _holds(candidate, bound) else ""
         reason = f"{best}{'within' if _holds(candidate, bound) else 'more than'} {bound:g}"
@@ -198,7 +197,7 @@ def _verified(
     result = msgspec.structs.replace(result, arithmetic=_arithmetic(kind, recipe, host))
     _refuse_wrong(kind, result, float_tolerance(judged.reference))
     described = msgspec.structs.replace(artifact, verified=result)
-    return _Candidate(path, described, stacked, 1000 * float(np.median(times)))
+    return _Candidate(path, described, result, stacked, 1000 * float(np.median(times)))
 
 
 def _refuse_wrong(kind: Kind, result: Agreement, allowed: float) -> None:
@@ -228,16 +227,13 @@ def _arithmetic(kind: Kind, recipe: Recipe, host: Host) -> str:
 
 
 def _distance(candidate: _Candidate) -> float:
-    verified = candidate.artifact.verified
-    assert verified is not None
-    return -np.inf if verified.sqnr_db is None else -verified.sqnr_db
+    sqnr_db = candidate.verified.sqnr_db
+    return -np.inf if sqnr_db is None else -sqnr_db
 
 
 def _loss(candidate: _Candidate) -> tuple[float, float]:
-    verified = candidate.artifact.verified
-    assert verified is not None
-    assert verified.drop is not None
-    return verified.drop.points, _distance(candidate)
+    assert candidate.verified.drop is not None
+    return candidate.verified.drop.points, _distance(candidate)
 
 
 def _renamed(kind: Kind, kept: _Candidate, folder: Path) -> Artifact:

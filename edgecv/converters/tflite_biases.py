@@ -16,7 +16,7 @@ def give_room(model: Any, source: Any) -> None:
 
     A bias counts in steps of input scale * weight scale. Trained networks have dead channels, whose weights
     are all 0 and whose answer is the bias alone; the scale of such weights is next to 0, and the quantizer
-    cuts the bias off at 2**31 steps. MobileNetV2 (Keras) has some in three layers: 1.8 dB of its logits.
+    cuts the bias off at 2**31 steps. MobileNetV2 (Keras) has some in three layers.
 
     model: the int8 file (schema.ModelT), edited in place; source: the float one, which knows the biases.
     """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgecv.bundle import Agreement
-from edgecv.converters.graph import normalise
+from edgecv.converters.ranges import outputs
 from edgecv.errors import ConversionError
 from edgecv.spec import Preprocess
 from edgecv.statistics import accuracy_drop, disagreement
@@ -33,26 +34,14 @@ def float_logits(
     images: [N, H, W, 3] uint8 in the rule's colour order. Returns [N, classes] float32. Raises
     ConversionError when the optimised graph answers otherwise than the graph as written.
     """
-    import onnxruntime
-
-    def session(level: onnxruntime.GraphOptimizationLevel) -> onnxruntime.InferenceSession:
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = threads
-        settings.graph_optimization_level = level
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
-        )
-
-    levels = onnxruntime.GraphOptimizationLevel
-    source, fast = model.graph.input[0].name, session(levels.ORT_ENABLE_ALL)
     rows = []
-    for image in images:
-        rows.append(fast.run(None, {source: normalise(image[None], rule)})[0][0])
-        advance(1)
+    with contextlib.closing(outputs(model, rule, images, threads)) as answers:
+        for (row,) in answers:
+            rows.append(row[0])
+            advance(1)
     logits = np.stack(rows)
-    plain = session(levels.ORT_DISABLE_ALL)  # three times slower
-    written = [plain.run(None, {source: normalise(i[None], rule)})[0][0] for i in images[:AS_WRITTEN]]
-    error = float(np.abs(logits[:AS_WRITTEN] - np.stack(written)).max())
+    plain = outputs(model, rule, images[:AS_WRITTEN], threads, optimised=False)  # three times slower
+    error = float(np.abs(logits[:AS_WRITTEN] - np.stack([row[0] for (row,) in plain])).max())
     if error > float_tolerance(logits):
         raise ConversionError(
             f"the float graph answers {error:.2g} otherwise once ONNX Runtime has optimised it; please "

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from edgecv.bundle import Artifact, Manifest, Trial
 from edgecv.reports.table import NONE, megabytes, number, optional, plain, share
 from edgecv.spec import Drop, Precision
-from edgecv.statistics import pictures_needed, resolved
+from edgecv.statistics import count_pictures, pictures_needed, resolved
 
 BLAMED = 3  # operations named in a verdict
 FLOAT_ONLY = "Float only: every format answers as the source does"
@@ -180,6 +180,10 @@ def interval(drop: Drop) -> str:
     return f"{drop.low:{sign}.1f} to {drop.high:{sign}.1f}"
 
 
+def points_and_interval(drop: Drop) -> str:
+    return f"{points(drop)} ({interval(drop)})"
+
+
 def sqnr(value: float | None) -> str:
     return "exact" if value is None else f"{value:.1f}"
 
@@ -189,7 +193,7 @@ def _trial(trial: Trial, first: str) -> tuple[str, ...]:
         plain(trial.recipe.replace(f"{first}, ", "+ ")),
         trial.verdict,
         plain(trial.reason),
-        optional(trial.drop, lambda d: f"{points(d)} ({interval(d)})"),
+        optional(trial.drop, points_and_interval),
         optional(trial.top1_agreement, share),
         sqnr(trial.sqnr_db) if trial.verdict != "failed" else NONE,
         optional(trial.bytes, megabytes),
@@ -198,15 +202,11 @@ def _trial(trial: Trial, first: str) -> tuple[str, ...]:
 
 
 def _held(reduced: Iterable[Artifact], drop: Drop, bound: float) -> str:
-    on = f"on {pictures(drop.images)}"
+    on = f"on {count_pictures(drop.images)}"
     if drop.basis == "labels":
         return f"{_precisions(reduced)} accuracy in every format: within {in_points(bound)} {on}"
     names = " and ".join(dict.fromkeys(a.precision.value for a in reduced))
     return f"{names} changes at most {bound:g} % of the answers in every format, {on} without labels"
-
-
-def pictures(count: int) -> str:
-    return f"{count:,} picture{'s' if count != 1 else ''}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -221,10 +221,10 @@ def _precisions(artifacts: Iterable[Artifact]) -> str:
 
 
 def _measured_on(drop: Drop, manifest: Manifest) -> str:
-    noun = "picture" if drop.images == 1 else "pictures"
-    kind = f"labelled {noun}" if drop.basis == "labels" else f"{noun} without labels"
+    kind, rest = ("labelled ", "") if drop.basis == "labels" else ("", " without labels")
+    on = count_pictures(drop.images, kind) + rest
     target = f", for {manifest.guarantee.target}" if manifest.guarantee else ""
-    return f"Each artifact in its own engine, against the float source, on {drop.images:,} {kind}{target}."
+    return f"Each artifact in its own engine, against the float source, on {on}{target}."
 
 
 def _loss(drops: list[tuple[Artifact, Drop]]) -> tuple[str, bool | None]:

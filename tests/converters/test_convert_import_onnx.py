@@ -530,6 +530,8 @@ def test_bytes_are_0_to_255(tmp_path: Path) -> None:
     assert read(model, tmp_path, from_flags(range="0..255")).preprocess == silent.preprocess
     with pytest.raises(UsageError, match="takes uint8 pictures, which are 0..255"):
         read(model, tmp_path, from_flags(range="0..1"))
+    with pytest.raises(UsageError, match="leave out .* and probe"):
+        importers.load(saved(model, tmp_path), ImportOptions(probe=True, data=tmp_path))
 
 
 def test_weights_of_a_file_are_its_own(tmp_path: Path) -> None:

@@ -136,9 +136,9 @@ def _with_byte_range(imported: Imported, where: str, options: ImportOptions) -> 
     if kinds != {onnx.TensorProto.UINT8}:
         return imported
     bytes_are = Wanted(range="0..255")
-    if options.preprocess.normalisation() not in (None, bytes_are.normalisation()):
+    if options.probe or options.preprocess.normalisation() not in (None, bytes_are.normalisation()):
         raise UsageError(
-            f"{where} takes uint8 pictures, which are 0..255: leave out --range, --mean and --std"
+            f"{where} takes uint8 pictures, which are 0..255: leave out --range, --mean, --std and probe"
         )
     says = imported.says.updated(bytes_are)
     return replace(imported, says=says, notes=(*imported.notes, "its input is uint8: the range is 0..255"))
