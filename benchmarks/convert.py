@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from processes import Cost, reason, spawn, workplace
+
 HERE = Path(__file__).resolve().parent
 OTHER = str(HERE / "other_tools.py")
-MISSING = 3  # the status of other_tools.py when a package is not installed
-LIMIT_S = 900.0
 OURS = "edgecv"
 
 
@@ -42,18 +36,6 @@ class Tool:
     makes: str
     name: str
     steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """wall_s; cpu_s: user and system, threads included; peak_mb: the largest resident set of a process.
-
-    Linux counts a process from its fork on: peak_mb is never below what this one holds, about 100 MB.
-    """
-
-    wall_s: float
-    cpu_s: float
-    peak_mb: float
 
 
 @dataclass
@@ -123,37 +105,6 @@ def tools(weights: Path, calibration: Path, images: Path, out: Path) -> list[Too
     ]
 
 
-@dataclass(frozen=True)
-class Finished:
-    status: int
-    stdout: str
-    stderr: str
-    cost: Cost
-
-
-def spawn(command: Sequence[str], environment: Mapping[str, str], limit_s: float = LIMIT_S) -> Finished:
-    """Run a command and say what it cost; a killed one has a negative status."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        start = time.perf_counter()
-        child = subprocess.Popen(
-            command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=dict(environment)
-        )
-        timer = threading.Timer(limit_s, child.kill)
-        timer.start()
-        # Popen.wait would take the usage away: wait4 gives this child's own.
-        _, status, usage = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - start
-        timer.cancel()
-        child.returncode = os.waitstatus_to_exitcode(status)
-        texts = []
-        for stream in (out, err):
-            stream.seek(0)
-            texts.append(stream.read().decode(errors="replace"))
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes there, KiB on Linux
-    cost = Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
-    return Finished(child.returncode, *texts, cost)
-
-
 def run(tool: Tool, pythons: Mapping[str, str], environment: Mapping[str, str]) -> tuple[str, Cost, str]:
     """(ok or why not, the cost of all steps together, what the last printed)."""
     total, printed = Cost(0.0, 0.0, 0.0), ""
@@ -168,16 +119,6 @@ def run(tool: Tool, pythons: Mapping[str, str], environment: Mapping[str, str]) 
         )
         printed = done.stdout
     return "ok", total, printed
-
-
-def reason(done: Finished) -> str:
-    """Why a process gave nothing, in one line."""
-    if done.status == MISSING:
-        return f"not installed: {done.stdout.split()[-1] if done.stdout.split() else '?'}"
-    if done.status == -9:
-        return f"stopped after {LIMIT_S:.0f} s, or out of memory"
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return f"failed: {lines[-1][:100] if lines else f'status {done.status}'}"
 
 
 def measure(tool: Tool, repeats: int, pythons: Mapping[str, str], environment: Mapping[str, str]) -> Row:
@@ -291,14 +232,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     given = parse()
     pythons = {OURS: sys.executable, "tensorflow": given.tensorflow_python, "torch": given.torch_python}
-    folder = Path(tempfile.mkdtemp(prefix="edgecv-benchmark."))
-    environment = {
-        **{k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
-        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),  # all are compiled, whoever installed them
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "KERAS_BACKEND": "tensorflow",
-    }
-    try:
+    with workplace(TF_CPP_MIN_LOG_LEVEL="2", KERAS_BACKEND="tensorflow") as (folder, environment):
         weights = given.weights or folder / "random.weights.h5"
         if given.weights is None:
             made = spawn([pythons["tensorflow"], OTHER, "random-weights", "", str(weights)], environment)
@@ -316,8 +250,6 @@ def main() -> int:
         show(rows)
         if given.json:
             given.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

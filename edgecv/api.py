@@ -12,7 +12,6 @@ import itertools
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +31,10 @@ if TYPE_CHECKING:
     from edgecv.devices import Selected
     from edgecv.reports.render import Written
     from edgecv.reports.schema import Accuracy, Report
-    from edgecv.runtime.pipeline import Result, Run
+    from edgecv.runtime.events import Rules
     from edgecv.runtime.replay import Replayed
+    from edgecv.runtime.results import Result
+    from edgecv.runtime.session import Session
     from edgecv.runtime.sources import Source
 
 PathLike = str | Path
@@ -182,7 +183,16 @@ def _target(name: str, here: Selected) -> tuple[Target, str]:
     return Target(profile.name, wanted, difference, touches), arithmetic
 
 
-def stream(
+def stream(bundle: PathLike | None = None, source: str | None = None, **options: Any) -> Iterator[Result]:
+    """Classify every frame of a source (None: the device's camera) until it ends; yields Results.
+
+    options: those of `open_run`.
+    """
+    with open_run(bundle, source, **options) as session:
+        yield from session
+
+
+def open_run(
     bundle: PathLike | None = None,
     source: str | None = None,
     *,
@@ -192,55 +202,60 @@ def stream(
     threads: int | None = None,
     top_k: int = 5,
     frames: int | None = None,
-) -> Iterator[Result]:
-    """Classify every frame of a source (None: the device's camera) until it ends; yields Results."""
-    with open_run(bundle, source, device, format, precision, threads, top_k, frames) as session:
-        yield from session.run
+    loop: bool = False,
+    realtime: bool = False,
+    reconnect: bool = True,
+    frozen_s: float = 10.0,
+    regions: Sequence[str] = (),
+    allow: Sequence[str] = (),
+    deny: Sequence[str] = (),
+    rules: Rules | None = None,
+    motion_gate: bool = False,
+    out: Sequence[str] = (),
+    serve: str | None = None,
+    token: str | None = None,
+    heartbeat: Callable[[], None] | None = None,
+) -> contextlib.AbstractContextManager[Session]:
+    """Everything `edgecv run` needs, opened and at the end closed; iterate the session for results.
 
-
-@dataclasses.dataclass(frozen=True)
-class Session:
-    """A run about to start: what it runs on, with which artifact and engine, and what is worth saying."""
-
-    run: Run
-    selected: Selected
-    artifact: Artifact
-    engine: str
-    source: str
-    notes: tuple[str, ...]
-    stop: Callable[[], None]  # ends the run after the frame in hand; safe from a signal handler
-
-
-@contextlib.contextmanager
-def open_run(
-    bundle: PathLike | None = None,
-    source: str | None = None,
-    device: str = "auto",
-    format: Format | None = None,
-    precision: Precision | None = None,
-    threads: int | None = None,
-    top_k: int = 5,
-    frames: int | None = None,
-) -> Iterator[Session]:
-    """Everything `edgecv run` needs, opened and at the end closed."""
+    regions, allow, deny, out and serve are as on the command line; rules: when a label counts as seen.
+    heartbeat: called while the run is alive, about once a second and at every frame.
+    """
     from edgecv.runtime.choice import choose
-    from edgecv.runtime.pipeline import Classifier, Run
-    from edgecv.runtime.sources import masked_uri, open_source
+    from edgecv.runtime.controls import Controls
+    from edgecv.runtime.events import Rules
+    from edgecv.runtime.labels import mask
+    from edgecv.runtime.pipeline import Settings
+    from edgecv.runtime.regions import parse_regions
+    from edgecv.runtime.session import Wanted, open_session
 
     selected = select_device(device, threads)
     opened = open_bundle(bundle)
     artifact, note = choose(opened, selected, format, precision)
-    uri = source if source is not None else selected.profile.camera.source
-    # The engine first: a live source would drop frames, and count them, while a model loads.
-    with Classifier.open(opened, artifact, selected, top_k) as classifier, open_source(uri) as frames_in:
-
-        def stop() -> None:
-            # On a thread of its own: a signal handler may hold the lock that close() waits for.
-            threading.Thread(target=frames_in.close, daemon=True).start()
-
-        notes = tuple(text for text in (selected.note, note) if text)
-        run = Run(classifier, frames_in, frames)
-        yield Session(run, selected, artifact, classifier.engine.name, masked_uri(uri), notes, stop)
+    rules = rules or Rules()
+    settings = Settings(
+        top_k=top_k,
+        frames=frames,
+        regions=parse_regions(regions),
+        rules=rules,
+        controls=Controls(rules.on, rules.off, motion_gate),
+        shown=mask(opened.labels, allow, deny),
+        threads=selected.threads,
+        heartbeat=heartbeat or (lambda: None),
+    )
+    wanted = Wanted(
+        source=source if source is not None else selected.profile.camera.source,
+        loop=loop,
+        realtime=realtime,
+        reconnect=reconnect,
+        frozen_s=frozen_s,
+        out=tuple(out),
+        serve=serve,
+        token=token,
+        settings=settings,
+    )
+    notes = tuple(text for text in (selected.note, note) if text)
+    return open_session(opened, artifact, selected, wanted, notes)
 
 
 def bench(

@@ -135,35 +135,134 @@ def convert(model: str | None, formats: str | None, no_check: bool, as_json: boo
         raise ConversionError(conversion.missed)
 
 
+def source_options(command: Any) -> Any:
+    """Where the frames of `run` come from."""
+    for option in (
+        click.option(
+            "--frozen",
+            "frozen_s",
+            default=10.0,
+            show_default=True,
+            type=click.FloatRange(min=0.1),
+            metavar="SECONDS",
+            help="A live source without a frame for so long is opened again.",
+        ),
+        click.option("--no-reconnect", is_flag=True, help="End when a live source ends."),
+        click.option("--realtime", is_flag=True, help="Play a video at its own rate, as a camera would."),
+        click.option("--loop", is_flag=True, help="Start a video again at its end."),
+        click.option(
+            "--source",
+            help="Camera, file, folder, stream, - or synthetic:WxH@FPS.  [default: the profile's camera]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def event_options(command: Any) -> Any:
+    """What of a frame is looked at, and when a label counts as seen."""
+    for option in (
+        click.option("--motion-gate", is_flag=True, help="Skip inference while nothing moves."),
+        click.option(
+            "--min-duration",
+            "min_duration_s",
+            default=0.0,
+            show_default=True,
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            help="Labels seen for a shorter time are no event.",
+        ),
+        click.option(
+            "--hits",
+            default="3/5",
+            show_default=True,
+            metavar="N/M",
+            help="On, or off, after N of the last M frames.",
+        ),
+        click.option(
+            "--off",
+            type=click.FloatRange(0, 1, min_open=True),
+            help="Score below which a label goes off.  [default: 0.6 of --on]",
+        ),
+        click.option(
+            "--on",
+            default=0.5,
+            show_default=True,
+            type=click.FloatRange(0, 1, min_open=True),
+            help="Score from which a label goes on.",
+        ),
+        click.option("--deny", multiple=True, metavar="LABEL", help="Never answer this label; repeatable."),
+        click.option(
+            "--allow", multiple=True, metavar="LABEL", help="Answer only such labels; a pattern or @FILE."
+        ),
+        click.option(
+            "--region",
+            "regions",
+            multiple=True,
+            metavar="[NAME=]X,Y,W,H",
+            help="Classify this part of the picture; repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @bundle_options
-@click.option(
-    "--source", help="Camera, file, folder, stream or synthetic:WxH@FPS.  [default: the profile's camera]"
-)
+@source_options
+@event_options
 @click.option(
     "--top", "top_k", default=3, show_default=True, type=click.IntRange(min=1), help="Classes a frame."
 )
 @click.option("--frames", type=click.IntRange(min=1, max=10**12), help="Stop after this many frames.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line and a frame.")
+@click.option(
+    "--out",
+    "-o",
+    multiple=True,
+    metavar="SINK",
+    help="Where results go, repeatable: -, a .jsonl, .csv or .mp4 file, a folder/ for snapshots, mqtt://, "
+    "http:// or prometheus:PORT.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --out -: a JSON object a line and frame.")
+@click.option(
+    "--serve",
+    is_flag=False,
+    flag_value="",
+    metavar="[HOST:PORT]",
+    help="Show a live page.  [default address: 127.0.0.1:8080]",
+)
+@click.option("--token", envvar="EDGECV_TOKEN", help="What the live page asks for beyond this machine.")
 def run(
-    bundle: str | None,
-    device: str,
     format: str | None,
     precision: str | None,
-    threads: int | None,
-    source: str | None,
-    top_k: int,
-    frames: int | None,
     as_json: bool,
+    out: tuple[str, ...],
+    no_reconnect: bool,
+    on: float,
+    off: float | None,
+    hits: str,
+    min_duration_s: float,
+    **options: Any,
 ) -> None:
     """Classify what a camera sees, until Ctrl-C or the end of the file."""
     from edgecv import api, show
+    from edgecv.runtime.events import Rules, parse_hits
 
-    wanted = _format(format), _precision(precision)
-    with api.open_run(bundle, source, device, *wanted, threads, top_k, frames) as session:
-        for note in session.notes:
-            click.echo(f"note: {note}", err=True)
-        show.run(session, as_json)
+    needed, window = parse_hits(hits)
+    off = 0.6 * on if off is None else off
+    rules = Rules(on=on, off=off, hits=needed, window=window, min_duration_s=min_duration_s)
+    with show.running() as heartbeat:
+        opened = api.open_run(
+            format=_format(format),
+            precision=_precision(precision),
+            rules=rules,
+            out=tuple(dict.fromkeys(("-", *out) if as_json else out)),
+            reconnect=not no_reconnect,
+            heartbeat=heartbeat,
+            **options,
+        )
+        with opened as session:
+            show.run(session)
 
 
 @cli.command()

@@ -9,7 +9,8 @@ EdgecvError
  ├── ConversionError       a converter cannot express the model, or its result is wrong
  ├── EngineError           an inference engine failed on an artifact
  │    └── EngineMissing    the engine is not installed here
- └── SourceError           a camera, stream or file gives no frames
+ ├── SourceError           a camera, stream or file gives no frames
+ └── SinkError             results cannot be delivered
 
 A message says what was wrong, where, and what to do. Only the CLI exits.
 """
@@ -56,4 +57,8 @@ class EngineMissing(EngineError):  # noqa: N818  reads as the fact it states
 
 
 class SourceError(EdgecvError):
+    pass
+
+
+class SinkError(EdgecvError):
     pass

@@ -28,39 +28,39 @@ class Preprocessor:
         self._resize, self._convert, self._to_rgb = cv2.resize, cv2.cvtColor, cv2.COLOR_BGR2RGB
         self._input = np.empty((1, height, width, 3), np.uint8)
         # Colour order is swapped after shrinking, on the few pixels that remain; BGR is what OpenCV has.
-        swapped = rule.color is Color.RGB
-        self._small = np.empty((height, width, 3), np.uint8) if swapped else self._input[0]
-        self._swapped = swapped
+        self._small = np.empty((height, width, 3), np.uint8) if rule.color is Color.RGB else None
 
-    def __call__(self, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def __call__(self, bgr: NDArray[np.uint8], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """Prepare one frame.
 
         Args:
             bgr: [H, W, 3] uint8, any size, as OpenCV delivers it.
+            out: [1, h, w, 3] uint8 to write into; None for a buffer that is the same every time.
 
         Returns:
-            [1, h, w, 3] uint8 in the rule's colour order; the same buffer every time, valid until the
-            next call.
+            [1, h, w, 3] uint8 in the rule's colour order: `out`, or the buffer, valid until the next call.
         """
+        out = self._input if out is None else out
+        small = out[0] if self._small is None else self._small
         if self.rule.resize is Resize.LETTERBOX:
-            self._letterbox(bgr)
+            self._letterbox(bgr, small)
         else:
             view = _center(bgr, self.rule) if self.rule.resize is Resize.CENTER_CROP else bgr
-            self._resize(view, self.rule.size_hw[::-1], dst=self._small, interpolation=self._flag)
-        if self._swapped:
-            self._convert(self._small, self._to_rgb, dst=self._input[0])
-        return self._input
+            self._resize(view, self.rule.size_hw[::-1], dst=small, interpolation=self._flag)
+        if self._small is not None:
+            self._convert(small, self._to_rgb, dst=out[0])
+        return out
 
-    def _letterbox(self, bgr: NDArray[np.uint8]) -> None:
+    def _letterbox(self, bgr: NDArray[np.uint8], small: NDArray[np.uint8]) -> None:
         """The frame in the top left corner, as large as it fits, and pad_value in what is left."""
         height, width = bgr.shape[:2]
         h, w = self.rule.size_hw
         scale = min(h / height, w / width)
         inner_h, inner_w = max(1, round(height * scale)), max(1, round(width * scale))
         inner = self._resize(bgr, (inner_w, inner_h), interpolation=self._flag)
-        self._small[:inner_h, :inner_w] = inner
-        self._small[inner_h:] = self.rule.pad_value
-        self._small[:inner_h, inner_w:] = self.rule.pad_value
+        small[:inner_h, :inner_w] = inner
+        small[inner_h:] = self.rule.pad_value
+        small[:inner_h, inner_w:] = self.rule.pad_value
 
 
 def _center(bgr: NDArray[np.uint8], rule: Preprocess) -> NDArray[np.uint8]:

@@ -12,28 +12,29 @@ loud = False  # `--debug` sets this
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Send file descriptors 1 and 2 to nowhere inside the block, native code's lines included.
+def quiet(stdout: bool = True) -> Iterator[None]:
+    """Send file descriptor 2, and 1 too unless told otherwise, to nowhere inside the block.
 
-    Python warnings are dropped too. For short, foreign calls only: other threads are silenced as well.
+    Native code's lines and Python warnings are dropped. For short, foreign calls only: other threads are
+    silenced as well, so where one may be writing results, `stdout` must be left alone.
     """
     if loud:
         yield
         return
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
+    kept = {number: os.dup(number) for number in ((1, 2) if stdout else (2,))}
     null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(null, 1)
-        os.dup2(null, 2)
+        for number in kept:
+            os.dup2(null, number)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        for descriptor, saved in enumerate(kept, start=1):
-            os.dup2(saved, descriptor)
+        for number, saved in kept.items():
+            os.dup2(saved, number)
             os.close(saved)
         os.close(null)

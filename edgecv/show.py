@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from edgecv.api import Checked, Inspected, Session
+    from edgecv.api import Checked, Inspected
     from edgecv.bundle import Artifact, Manifest
     from edgecv.converters.collect import Collected
     from edgecv.converters.convert import Conversion
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from edgecv.reports.findings import Cells
     from edgecv.reports.render import Written
     from edgecv.reports.schema import Accuracy, Report
-    from edgecv.runtime.pipeline import Result, Summary
     from edgecv.runtime.replay import Replayed
+    from edgecv.runtime.results import Result, Summary
+    from edgecv.runtime.session import Session
 
 REDRAW_S = 0.1  # of the live line
 TRIED = ("Recipe", "Verdict", "Why", "Drop (95 % interval)", "Agree, %", "Latency, ms")
@@ -171,67 +172,109 @@ def conversion_json(done: Conversion) -> dict[str, Any]:
     }
 
 
-def run(session: Session, as_json: bool) -> None:
-    """Print results as they come; SIGINT and SIGTERM end the run after the frame in hand, with a summary."""
-    import msgspec
+@contextlib.contextmanager
+def running() -> Iterator[Callable[[], None]]:
+    """Log lines on stderr, and systemd told; gives what is to be called while the run is alive."""
+    from edgecv import quiet
+    from edgecv.runtime import log, notify
 
-    stopped = False
+    with log.setup(quiet.loud):
+        yield notify.Watchdog(notify.watchdog_interval_s()).beat
+
+
+def run(session: Session) -> None:
+    """Follow a run on the terminal; SIGINT and SIGTERM end it after the frames in hand, with a summary."""
+    from edgecv.runtime import notify
 
     def stop(*_: object) -> None:
         # A second signal means it: the default action is back in place.
-        nonlocal stopped
-        stopped = True
         for number in previous:
             signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
         session.stop()
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    live = not as_json and sys.stdout.isatty()
+    _notes(session.notes)
     click.echo(
         f"{session.artifact.kind} on {session.engine}, {session.selected.threads} threads, "
         f"{session.selected.profile.title}; source {session.source}",
         err=True,
     )
-    encode, out, drawn = msgspec.json.Encoder().encode, sys.stdout.buffer, 0.0
+    if session.page:
+        click.echo(f"Live page: {session.page}", err=True)
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    notify.ready(f"running {session.artifact.kind} on {session.source}")
     try:
-        for result in session.run:
-            if as_json:
-                out.write(encode(result) + b"\n")
-                out.flush()
-            elif not live:
-                click.echo(_line(result))
-            elif (now := time.monotonic()) - drawn >= REDRAW_S:
-                drawn = now
-                width = os.get_terminal_size().columns if sys.stdout.isatty() else 80
-                click.echo(f"\r\x1b[K{_line(result)[: width - 1]}", nl=False)
-            if stopped:
-                break
-    except BrokenPipeError:  # `edgecv run --json | head -1`: whoever read has had enough
+        _follow(session)
+    except BrokenPipeError:  # `edgecv run | head -1`: whoever read has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     finally:
+        notify.stopping()
         for number, handler in previous.items():
             signal.signal(number, handler)
-        if live:
-            click.echo()
-    click.echo(_summary(session.run.summary()), err=True)
+        session.close()
+        click.echo(_summary(session.summary()), err=True)
+
+
+def _follow(session: Session) -> None:
+    """Show results as they come: a line that is redrawn on a terminal; else a line each, without a sink."""
+    names = {outlet.traits.name for outlet in session.outlets}
+    if sys.stdout.isatty() and "-" not in names:
+        drawn = 0.0
+        for result in session:
+            if (now := time.monotonic()) - drawn >= REDRAW_S:
+                drawn = now
+                width = os.get_terminal_size().columns
+                click.echo(f"\r\x1b[K{_line(result)[: width - 1]}", nl=False)
+        click.echo()
+    elif names or session.page:
+        for _ in session:
+            pass
+    else:
+        for result in session:
+            click.echo(_line(result))
 
 
 def _line(result: Result) -> str:
     top = "  ".join(f"{p.label} {p.score:.2f}" for p in result.top)
-    where = f"{result.name}  " if result.name else ""
-    return f"frame {result.frame}  {result.latency_ms:6.1f} ms  {where}{top}"
+    where = "".join(f"{name}  " for name in (result.name, result.region) if name)
+    still = "still  " if result.still else ""
+    return f"frame {result.frame}  {result.latency_ms:6.1f} ms  {where}{still}{top}"
 
 
 def _summary(summary: Summary) -> str:
-    text = f"{summary.frames} frames, {summary.dropped} dropped"
-    if summary.skipped:
-        text += f", {summary.skipped} unreadable"
+    dropped = summary.dropped
+    text = f"{summary.frames} frames, {dropped.total} dropped"
+    if dropped.total:
+        text += f" ({dropped.capture} before and {dropped.queue} after preparing, for newer ones)"
+    for count, what in (
+        (summary.skipped, "unreadable"),
+        (summary.engine_failures, "failed in the engine"),
+        (summary.reconnects, "reconnects"),
+        (summary.events, "events"),
+    ):
+        if count:
+            text += f", {count} {what}"
     if summary.fps is not None:
         text += f", {summary.fps:.1f} FPS"
     if latency := summary.latency:
         text += (
             f"; capture to result p50 {latency.p50_ms:.1f}, p90 {latency.p90_ms:.1f}, "
             f"p99 {latency.p99_ms:.1f} ms (nearest rank)"
+        )
+    if summary.queue and summary.inference:
+        text += (
+            f", of it waiting p50 {summary.queue.p50_ms:.1f}, engine p50 {summary.inference.p50_ms:.1f} ms"
+        )
+    if summary.avoided:
+        text += (
+            f"\nmotion gate: {summary.avoided.inferences} inferences avoided, "
+            f"about {summary.avoided.cpu_s:.1f} s of CPU time"
+        )
+    for sink in summary.sinks:
+        text += f"\n{sink.name}: {sink.delivered} delivered"
+        text += "".join(
+            f", {count} {what}"
+            for count, what in ((sink.dropped, "dropped"), (sink.failed, "failed"))
+            if count
         )
     return text
 

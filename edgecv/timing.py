@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edgecv.spec import NonNegativeInt, Struct
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def nearest_rank(ordered: Sequence[float], percent: float) -> float:
+
+def nearest_rank(ordered: Sequence[float] | NDArray[np.float64], percent: float) -> float:
     """The smallest sample with at least `percent` % of the samples at or below it (nearest-rank rule).
 
     `ordered` is ascending and not empty; `percent` is in (0, 100].
@@ -27,16 +33,16 @@ class Latency(Struct):
     max_ms: float
 
     @classmethod
-    def of(cls, samples_ms: Sequence[float]) -> Latency:
+    def of(cls, samples_ms: Sequence[float] | NDArray[np.float64]) -> Latency:
         """Summarise at least one sample; ValueError on none."""
-        if not samples_ms:
+        ordered = np.sort(np.asarray(samples_ms, np.float64))
+        if not ordered.size:
             raise ValueError("no latency samples")
-        ordered = sorted(samples_ms)
         return cls(
-            samples=len(ordered),
-            mean_ms=math.fsum(ordered) / len(ordered),
-            p50_ms=nearest_rank(ordered, 50),
-            p90_ms=nearest_rank(ordered, 90),
-            p99_ms=nearest_rank(ordered, 99),
-            max_ms=ordered[-1],
+            samples=ordered.size,
+            mean_ms=float(ordered.mean()),
+            p50_ms=float(nearest_rank(ordered, 50)),
+            p90_ms=float(nearest_rank(ordered, 90)),
+            p99_ms=float(nearest_rank(ordered, 99)),
+            max_ms=float(ordered[-1]),
         )

@@ -1,86 +1,43 @@
-"""Frames in, results out."""
+"""Frames in, results out: capturing, preparing, inference and the rest overlap.
+
+The source captures on a thread of its own where it is live, the Feeder prepares, Inference infers, and
+whoever iterates the Run turns logits into answers. They hand jobs on through queues, and share nothing else.
+"""
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections import deque
-from collections.abc import Iterator
-from types import TracebackType
+from array import array
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from edgecv.bundle import Artifact, Bundle
+import numpy as np
+
+from edgecv.bundle import Bundle
 from edgecv.devices import Selected
-from edgecv.image import Preprocessor
-from edgecv.runtime.engines import Engine, Options, open_engine
-from edgecv.runtime.sources import Frame, Source
-from edgecv.spec import Struct
-from edgecv.tasks import Prediction, classify
+from edgecv.runtime.controls import Controls
+from edgecv.runtime.engines import Engine, Options
+from edgecv.runtime.events import Rules, Watcher
+from edgecv.runtime.feeder import End, Feeder, Job
+from edgecv.runtime.inference import Inference
+from edgecv.runtime.regions import Region
+from edgecv.runtime.results import Avoided, Dropped, Result, Summary
+from edgecv.runtime.sinks.base import Item
+from edgecv.runtime.sources import Source
+from edgecv.tasks import best, softmax
 from edgecv.timing import Latency
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from edgecv.tasks import Prediction
 
-RECENT = 100_000
-
-
-class Result(Struct, omit_defaults=True):
-    """What one frame gave. `latency_ms` runs from the frame's capture to its result, waiting included.
-
-    `time_s` is when the frame was captured (of a file: read), in seconds after the first one. `name` is
-    the picture's file name where the source is pictures.
-    """
-
-    frame: int
-    time_s: float
-    latency_ms: float
-    top: tuple[Prediction, ...]
-    name: str = ""
-
-
-class Summary(Struct):
-    """A whole run; `dropped` frames were replaced by newer ones before they were looked at.
-
-    `latency` is over the last RECENT frames, so that a run of months needs no more memory than a short one.
-    """
-
-    frames: int
-    dropped: int
-    skipped: int
-    fps: float | None
-    latency: Latency | None
-
-
-class Classifier:
-    """A bundle's artifact in its engine, with the bundle's own preprocessing and labels around it."""
-
-    def __init__(self, bundle: Bundle, engine: Engine, top_k: int = 5) -> None:
-        self.engine, self.top_k = engine, top_k
-        self._labels = bundle.labels
-        self._preprocess = Preprocessor(bundle.manifest.preprocess)
-
-    @classmethod
-    def open(cls, bundle: Bundle, artifact: Artifact, selected: Selected, top_k: int = 5) -> Classifier:
-        """Load `artifact` for the selected device; raises EngineError or EngineMissing."""
-        engine = open_engine(bundle.path(artifact), artifact, engine_options(selected))
-        return cls(bundle, engine, top_k)
-
-    def __call__(self, bgr: NDArray[np.uint8]) -> tuple[Prediction, ...]:
-        """The best classes of one frame, [H, W, 3] uint8 BGR of any size."""
-        return classify(self.engine.infer(self._preprocess(bgr)), self._labels, self.top_k)
-
-    def close(self) -> None:
-        self.engine.close()
-
-    def __enter__(self) -> Classifier:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+RECENT = 100_000  # frames that latencies are told of
+BEAT_S = 1.0
+STUCK_S = 60.0  # an inference that takes longer is taken for a hung engine
+JOIN_S = 5.0
 
 
 def engine_options(selected: Selected) -> Options:
@@ -88,40 +45,193 @@ def engine_options(selected: Selected) -> Options:
     return Options(selected.threads, bool(selected.detected.int8_saturates))
 
 
-class Run:
-    """One pass of a classifier over a source: iterate it for results, then ask for the summary."""
+@dataclass
+class Settings:
+    """What a run is to do with a frame.
 
-    def __init__(self, classifier: Classifier, source: Source, frames: int | None = None) -> None:
-        self._classifier, self._source, self._frames = classifier, source, frames
-        self._latencies_ms: deque[float] = deque(maxlen=RECENT)
-        self._done = 0
+    frames: end after so many; regions: classify these parts of the picture, each by itself, instead of the
+    whole; shown: [classes] bool, the classes that may be answered; heartbeat: called after each frame, and
+    about once a second while there is none, unless the engine hangs.
+    """
+
+    top_k: int = 5
+    frames: int | None = None
+    regions: Sequence[Region] = ()
+    rules: Rules = field(default_factory=Rules)
+    controls: Controls | None = None
+    shown: NDArray[np.bool_] | None = None
+    threads: int = 1
+    heartbeat: Callable[[], None] = lambda: None
+
+
+class _Answers:
+    """What is remembered from frame to frame of one region."""
+
+    def __init__(self, labels: Sequence[str], settings: Settings, controls: Controls, region: str) -> None:
+        self.watcher = Watcher(labels, settings.rules, controls, region, settings.shown)
+        self.region = region
+        self.scores = np.zeros(len(labels), np.float32)
+        self.top: tuple[Prediction, ...] = ()
+
+
+class Run:
+    """One pass over a source: iterate it for items, once; ask for the summary at any time.
+
+    Leaving the iteration ends its threads, and closes the engine and the source. reopen: loads the engine
+    again after it failed on a frame.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        source: Source,
+        settings: Settings,
+        reopen: Callable[[], Engine],
+    ) -> None:
+        rules = settings.rules
+        self.controls = settings.controls or Controls(rules.on, rules.off)
+        self._labels, self._source, self._settings = bundle.labels, source, settings
+        self._feeder = Feeder(
+            source,
+            bundle.manifest.preprocess,
+            len(self._labels),
+            settings.regions,
+            self.controls,
+            settings.frames,
+        )
+        self._done: SimpleQueue[Job | End | None] = SimpleQueue()
+        self._inference = Inference(engine, reopen, self._feeder.ready, self._done)
+        names = [region.name for region in settings.regions] or [""]
+        self._answers = [_Answers(self._labels, settings, self.controls, name) for name in names]
+        self._latency, self._queue, self._infer = _Recent(), _Recent(), _Recent()
+        self._frames = self._events = self._avoided = 0
         self._first_s = self._last_s = 0.0
 
-    def __iter__(self) -> Iterator[Result]:
-        clock, classify_frame, latencies = time.perf_counter, self._classifier, self._latencies_ms
-        taken: Iterator[Frame] = itertools.islice(self._source, self._frames)
-        for frame in taken:
-            if not self._done:
-                self._first_s = frame.captured_s
-            top = classify_frame(frame.bgr)
-            self._last_s = clock()
-            latency_ms = (self._last_s - frame.captured_s) * 1e3
-            latencies.append(latency_ms)
-            self._done += 1
-            yield Result(
-                frame=frame.index,
-                time_s=round(frame.captured_s - self._first_s, 6),
-                latency_ms=round(latency_ms, 3),
-                top=top,
-                name=frame.name,
-            )
+    def __iter__(self) -> Generator[Item, None, None]:
+        self._feeder.start()
+        self._inference.start()
+        try:
+            while (job := self._next()) is not None:
+                if job.answered:
+                    yield from self._items(job)
+                self._feeder.release(job)
+                if self._source.live and self._frames == self._settings.frames:
+                    break
+        finally:
+            self.close()
 
-    def summary(self) -> Summary:
+    def stop(self) -> None:
+        """End after the frames in hand have been answered; from any thread, and from a signal handler."""
+        self._done.put(None)
+
+    def close(self) -> None:
+        """End the threads, and close the source."""
+        self._feeder.stop()
+        if self._feeder.is_alive():
+            self._feeder.join(JOIN_S)
+        if self._inference.is_alive():
+            self._inference.join(JOIN_S)
+
+    def _next(self) -> Job | None:
+        """The next job of the engine's, None at the end."""
+        while True:
+            self._beat()
+            try:
+                job = self._done.get(timeout=BEAT_S)
+            except Empty:
+                continue
+            if job is None:
+                self._feeder.stop()  # what is on its way still comes
+            elif not isinstance(job, End):
+                return job
+            elif job.error is not None:
+                raise job.error
+            else:
+                return None
+
+    def _beat(self) -> None:
+        busy_since_s = self._inference.busy_since_s
+        if busy_since_s is None or time.perf_counter() - busy_since_s < STUCK_S:
+            self._settings.heartbeat()
+
+    def _items(self, job: Job) -> Generator[Item, None, None]:
+        frame = job.frame
+        assert frame is not None
+        if not self._frames:
+            self._first_s = frame.captured_s
+        self._frames += 1
+        for number, answers in enumerate(self._answers):
+            unix_s = time.time() - (time.perf_counter() - frame.captured_s)
+            still = job.still[number]
+            if still:
+                self._avoided += 1
+            else:
+                answers.scores = softmax(job.logits[number])
+                answers.top = best(answers.scores, self._labels, self._settings.top_k, self._settings.shown)
+            events = answers.watcher.update(answers.scores, frame.index, unix_s)
+            self._events += len(events)
+            self._last_s = time.perf_counter()
+            infer_s = 0.0 if still else job.infer_s[number]
+            yield Item(
+                Result(
+                    frame=frame.index,
+                    time_s=round(frame.captured_s - self._first_s, 6),
+                    unix_s=round(unix_s, 6),
+                    latency_ms=round((self._last_s - frame.captured_s) * 1e3, 3),
+                    queue_ms=round(job.queue_s * 1e3, 3),
+                    infer_ms=round(infer_s * 1e3, 3),
+                    top=answers.top,
+                    name=frame.name,
+                    region=answers.region,
+                    still=still,
+                    on=answers.watcher.on,
+                    events=events,
+                ),
+                frame.bgr,
+            )
+            if not still:
+                self._infer.add(infer_s)
+        self._latency.add(self._last_s - frame.captured_s)
+        self._queue.add(job.queue_s)
+
+    def summary(self, recent: int = RECENT) -> Summary:
+        """The counts so far, with the latencies of the last `recent` frames; from any thread."""
         counts, elapsed_s = self._source.counts, self._last_s - self._first_s
+        avoided = None
+        if self._avoided or self.controls.motion_gate:
+            each_s = self._inference.cpu_s / max(1, self._inference.inferences) * self._settings.threads
+            avoided = Avoided(inferences=self._avoided, cpu_s=round(self._avoided * each_s, 3))
         return Summary(
-            frames=self._done,
-            dropped=counts.dropped,
+            frames=self._frames,
+            dropped=Dropped(capture=counts.dropped, queue=self._feeder.replaced),
             skipped=counts.skipped,
-            fps=self._done / elapsed_s if elapsed_s > 0 else None,
-            latency=Latency.of(list(self._latencies_ms)) if self._done else None,
+            reconnects=counts.reconnects,
+            engine_failures=self._inference.failures,
+            fps=self._frames / elapsed_s if elapsed_s > 0 else None,
+            latency=self._latency.told(recent),
+            queue=self._queue.told(recent),
+            inference=self._infer.told(recent),
+            events=self._events,
+            avoided=avoided,
         )
+
+
+class _Recent:
+    """The last RECENT of a series of times, in memory that is taken once."""
+
+    def __init__(self) -> None:
+        self._seconds = array("d", bytes(8 * RECENT))
+        self._count = 0
+
+    def add(self, seconds: float) -> None:
+        self._seconds[self._count % RECENT] = seconds
+        self._count += 1
+
+    def told(self, recent: int) -> Latency | None:
+        """The newest `recent`; None when there is none."""
+        count, size = self._count, min(self._count, recent, RECENT)
+        if not size:
+            return None
+        ring = np.frombuffer(self._seconds, np.float64)
+        return Latency.of(ring[np.arange(count - size, count) % RECENT] * 1e3)

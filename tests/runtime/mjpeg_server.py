@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,15 +14,21 @@ import numpy as np
 
 
 class MjpegServer:
-    """One stream. Parts queue up until a client comes; `paths` are the addresses it asked for."""
+    """One stream for one client, the newest. Parts queue up until it comes; `asked` has its addresses."""
 
     def __init__(self, httpd: ThreadingHTTPServer) -> None:
         self._httpd = httpd
-        self.parts: queue.Queue[bytes | None] = queue.Queue()
+        self._changed = threading.Condition()
+        self._parts: deque[bytes | None] = deque()
+        self._clients = 0
         self.asked: queue.Queue[str] = queue.Queue()
 
+    @property
+    def port(self) -> int:
+        return self._httpd.server_port
+
     def url(self, path: str = "stream", credentials: str = "") -> str:
-        return f"http://{credentials}127.0.0.1:{self._httpd.server_port}/{path}"
+        return f"http://{credentials}127.0.0.1:{self.port}/{path}"
 
     def send(self, *levels: int) -> None:
         """Grey pictures of those levels, 0..255."""
@@ -30,11 +37,36 @@ class MjpegServer:
 
     def send_jpeg(self, content: bytes) -> None:
         head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n"
-        self.parts.put(head.encode() + content + b"\r\n")
+        self._put(head.encode() + content + b"\r\n")
+
+    def send_half(self, level: int) -> None:
+        """The first half of a part, as of a connection that breaks."""
+        content = jpeg(level)
+        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n"
+        self._put(head.encode() + content[: len(content) // 2])
 
     def cut(self) -> None:
         """End the connection after what is queued."""
-        self.parts.put(None)
+        self._put(None)
+
+    def _put(self, part: bytes | None) -> None:
+        with self._changed:
+            self._parts.append(part)
+            self._changed.notify_all()
+
+    def parts(self) -> Iterator[bytes]:
+        """What is for a client that has just come, until it is cut or another one comes."""
+        with self._changed:
+            self._clients += 1
+            me = self._clients
+            self._changed.notify_all()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._parts or self._clients != me)
+                part = self._parts.popleft() if self._clients == me else None
+            if part is None:
+                return
+            yield part
 
 
 def jpeg(level: int) -> bytes:
@@ -45,7 +77,7 @@ def jpeg(level: int) -> bytes:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[MjpegServer]:
+def serving(port: int = 0) -> Iterator[MjpegServer]:
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             """Not on the test's stderr."""
@@ -63,10 +95,10 @@ def serving() -> Iterator[MjpegServer]:
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
             with contextlib.suppress(OSError):  # the client has gone
-                while (part := server.parts.get()) is not None:
+                for part in server.parts():
                     self.wfile.write(part)
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     httpd.daemon_threads = True
     server = MjpegServer(httpd)
     # A short poll, since shutdown() waits for the next one.

@@ -19,7 +19,7 @@ class InterpreterEngine:
 
     def __init__(self, path: Path, options: Options) -> None:
         try:
-            with quiet():  # "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+            with quiet(stdout=False):  # "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
                 self._interpreter = self.interpreter_class(str(path), num_threads=options.threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgecv.runtime.sources.base import Counts, Frame, Source
-from edgecv.runtime.sources.stream import masked_uri
-from edgecv.runtime.sources.uri import GRAMMAR, open_source
+from edgecv.runtime.sources.masking import masked_uri
+from edgecv.runtime.sources.uri import GRAMMAR, is_path, open_source
 
-__all__ = ["GRAMMAR", "Counts", "Frame", "Source", "masked_uri", "open_source"]
+__all__ = ["GRAMMAR", "Counts", "Frame", "Source", "is_path", "masked_uri", "open_source"]

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgecv.errors import SourceError
 from edgecv.photos import SUFFIXES, list_images, match_images, read_image
-from edgecv.runtime.sources.base import Shot
+from edgecv.runtime.sources.base import Opened, Shot, Shots
 from edgecv.runtime.sources.replay import Replay
 
 
 def open_images(paths: Sequence[Path], where: str) -> Replay:
     """The photographs in the order given; those that cannot be read are counted as skipped."""
+    nothing = f"{where}: none of its {len(paths)} images can be read; are they damaged or half copied?"
     if len(paths) == 1:
-        return Replay(_shots(paths), f"{paths[0]} cannot be read as an image; is it damaged or half copied?")
-    return Replay(
-        _shots(paths),
-        f"{where}: none of its {len(paths)} images can be read; are they damaged or half copied?",
-    )
+        nothing = f"{paths[0]} cannot be read as an image; is it damaged or half copied?"
+    return Replay(Opened(_shots(paths)), nothing)
 
 
 def open_folder(folder: Path) -> Replay:
@@ -42,7 +40,7 @@ def open_pattern(pattern: str) -> Replay:
     return open_images(paths, pattern)
 
 
-def _shots(paths: Sequence[Path]) -> Generator[Shot | None, None, None]:
+def _shots(paths: Sequence[Path]) -> Shots:
     for path in paths:
         bgr = read_image(path)
         yield None if bgr is None else Shot(bgr, time.perf_counter(), path.name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable
 
 from edgecv.errors import SourceError
-from edgecv.runtime.sources.base import Counts, Frame, Shot, Source
+from edgecv.runtime.sources.base import Counts, Frame, Opened, Shot, Source
 
 
 class Replay(Source):
@@ -15,20 +15,25 @@ class Replay(Source):
 
     The first one is made while opening, so that what holds no picture at all is known before a model is
     loaded. `nothing` is the message of the SourceError for that; `{skipped}` in it is the number of pictures
-    that could not be decoded.
+    that could not be decoded. `wake` makes a generator return that may wait long for its next frame.
     """
 
     live = False
 
-    def __init__(self, shots: Generator[Shot | None, None, None], nothing: str) -> None:
-        self._shots = shots
+    def __init__(self, opened: Opened, nothing: str, wake: Callable[[], None] = lambda: None) -> None:
+        self._shots, self.fps = opened
+        self._wake = wake
         self._lock = threading.Lock()  # a generator, and the decoder in it, bear one thread at a time
         self._closed = False
         self._index = 0
         self._skipped = 0
-        self._first = self._make()
-        if self._first is None:
-            raise SourceError(nothing.replace("{skipped}", str(self._skipped)))
+        try:
+            self._first = self._make()
+            if self._first is None:
+                raise SourceError(nothing.replace("{skipped}", str(self._skipped)))
+        except BaseException:  # Ctrl-C, too, while it waits for the first frame
+            self._shots.close()
+            raise
 
     @property
     def counts(self) -> Counts:
@@ -37,7 +42,7 @@ class Replay(Source):
     def __next__(self) -> Frame:
         with self._lock:
             shot = None if self._closed else self._first or self._make()
-            if shot is None:
+            if shot is None or self._closed:
                 raise StopIteration
             if shot is self._first:
                 # It waited for the taker, not for the disk: its own time would count the waiting as delay.
@@ -48,8 +53,9 @@ class Replay(Source):
             return frame
 
     def close(self) -> None:
+        self._closed = True
+        self._wake()
         with self._lock:
-            self._closed = True
             self._first = None
             self._shots.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import threading
 import time
@@ -13,13 +12,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edgecv.errors import SourceError
-from edgecv.runtime.sources.live import Live
-from edgecv.runtime.sources.video import FFMPEG_TRIES, open_capture, shots
+from edgecv.runtime.sources.base import Opened
+from edgecv.runtime.sources.live import Live, Patience
+from edgecv.runtime.sources.masking import masked_uri
+from edgecv.runtime.sources.video import FFMPEG_TRIES, open_capture, rate, shots
 
 if TYPE_CHECKING:
     import cv2
 
 TIMEOUT_MS = 10_000
+MAX_TIMEOUT_MS = 2**31 - 1
 PORTS = {"http": 80, "https": 443, "rtsp": 554}
 
 # TCP, because a lost packet smears H.264 until the next key frame; the rest is no queue before the decoder.
@@ -32,29 +34,27 @@ OPTIONS_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _environment = threading.Lock()
 
 
-def open_stream(uri: str, timeout_ms: int = TIMEOUT_MS) -> Live:
-    """The newest frame of a stream; `timeout_ms` bounds the opening and, later, the wait for a frame.
+def open_stream(uri: str, patience: Patience | None = None, timeout_ms: int = TIMEOUT_MS) -> Live:
+    """The newest frame of a stream; `timeout_ms` bounds the opening.
 
     Raises SourceError, with the password masked, when it cannot be opened.
     """
+    wait = patience or Patience()
+    return Live(lambda _stop: _open(uri, timeout_ms, wait.frozen_s), masked_uri(uri), wait)
+
+
+def _open(uri: str, timeout_ms: int, frozen_s: float) -> Opened:
     where = masked_uri(uri)
     started_s = time.monotonic()
-    options = RTSP_OPTIONS if uri.lower().startswith("rtsp:") else None
-    with ffmpeg_options(options):
-        capture = _open(uri, timeout_ms)
+    rtsp = uri.lower().startswith("rtsp:")
+    with ffmpeg_options(RTSP_OPTIONS if rtsp else None):
+        capture = _capture(uri, timeout_ms, frozen_s)
     if capture is None:
         late = time.monotonic() - started_s >= 0.9 * timeout_ms / 1000
         why = f"no video within {timeout_ms / 1000:g} s" if late else _why_not(uri)
         raise SourceError(f"cannot open {where}: {why}; check the address, user and password in a player")
-    return Live(shots(capture, where, tries=FFMPEG_TRIES), where)
-
-
-def masked_uri(uri: str) -> str:
-    """The same address, fit to be shown: passwords and keys are `***`."""
-    uri = re.sub(r"(?i)([?&;][^=&]*(?:pass|pwd|token|key|secret)[^=&]*=)[^&#]*", r"\1***", uri)
-    masked, found = re.subn(r"^([\w+.-]+://[^/?#@:]*):[^/?#]*@", r"\1:***@", uri)
-    # A password with a slash in it ends the host too early: unless a port follows, it is one.
-    return masked if found else re.sub(r"^([\w+.-]+://[^/?#@:\[]*):(?!\d*(?:[/?#]|$)).*@", r"\1:***@", uri)
+    # MJPEG over HTTP has no rate of its own: FFmpeg would say 25.
+    return Opened(shots(capture, where, tries=FFMPEG_TRIES), rate(capture) if rtsp else None)
 
 
 @contextlib.contextmanager
@@ -71,12 +71,13 @@ def ffmpeg_options(options: str | None) -> Iterator[None]:
             del os.environ[OPTIONS_VARIABLE]
 
 
-def _open(uri: str, timeout_ms: int) -> cv2.VideoCapture | None:
+def _capture(uri: str, timeout_ms: int, frozen_s: float) -> cv2.VideoCapture | None:
     import cv2
 
     parameters = {
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: timeout_ms,
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC: timeout_ms,
+        # So that a reader that is given up comes back, and frees the connection.
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: round(min(frozen_s * 1000, MAX_TIMEOUT_MS)),
         cv2.CAP_PROP_N_THREADS: 1,  # frame threading holds back a frame a thread, and takes the model's cores
     }
     return open_capture(uri, cv2.CAP_FFMPEG, [number for pair in parameters.items() for number in pair])

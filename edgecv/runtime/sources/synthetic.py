@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
-from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgecv.errors import UsageError
-from edgecv.runtime.sources.base import Shot, Source
+from edgecv.runtime.sources.base import Opened, Shot, Shots, Source
 from edgecv.runtime.sources.live import Live
+from edgecv.runtime.sources.pace import paced
 from edgecv.runtime.sources.replay import Replay
 
 FORM = "synthetic:WxH[@FPS], as synthetic:640x480@30; W and H are 1..8192, FPS 0..1000 (0: as fast as asked)"
@@ -47,32 +46,25 @@ def open_synthetic(text: str) -> Source:
     """Endless frames, the same ones every time. Raises UsageError for a malformed `text`."""
     spec = Synthetic.parse(text)
     if not spec.fps:
-        return Replay(_shots(spec), f"{spec} gives no frame")
-    stop = threading.Event()
-    return Live(_paced(spec, stop), str(spec), stop)
+        return Replay(Opened(_shots(spec)), f"{spec} gives no frame")
+    return Live(lambda stop: Opened(paced(_shots(spec), spec.fps, stop), spec.fps), str(spec))
 
 
-def _shots(spec: Synthetic) -> Generator[Shot, None, None]:
-    """Blue grows to the right, green downwards, red is a chequerboard; all of it moves to the left."""
+def _shots(spec: Synthetic) -> Shots:
+    """Blue grows to the right, green downwards, red is a chequerboard; all of it moves to the left.
+
+    Every frame is a read-only view of one picture, shown twice side by side: no pixel is copied.
+    """
     x, y = np.arange(spec.width), np.arange(spec.height)[:, None]
-    once = np.empty((spec.height, spec.width, 3), np.uint8)
+    twice = np.empty((spec.height, 2 * spec.width, 3), np.uint8)
+    once = twice[:, : spec.width]
     once[..., 0] = x * 255 // spec.width
     once[..., 1] = y * 255 // spec.height
     once[..., 2] = ((x // 32 + y // 32) % 2) * 255
-    twice = np.concatenate([once, once], axis=1)
+    twice[:, spec.width :] = once
+    twice.flags.writeable = False
     step = max(1, spec.width // 100)
     shift = 0
     while True:
-        bgr = twice[:, shift : shift + spec.width].copy()
-        yield Shot(bgr, time.perf_counter())
+        yield Shot(twice[:, shift : shift + spec.width], time.perf_counter())
         shift = (shift + step) % spec.width
-
-
-def _paced(spec: Synthetic, stop: threading.Event) -> Generator[Shot, None, None]:
-    due_s = time.perf_counter()
-    for shot in _shots(spec):
-        if stop.wait(max(0.0, due_s - time.perf_counter())):
-            return
-        now_s = time.perf_counter()
-        yield shot._replace(captured_s=now_s)
-        due_s = max(due_s + 1 / spec.fps, now_s)  # late once is late once, not a burst to catch up

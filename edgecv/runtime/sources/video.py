@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecv.errors import SourceError
 from edgecv.photos import quieten_opencv
-from edgecv.runtime.sources.base import Shot
+from edgecv.runtime.sources.base import Opened, Shot, Shots, Source
+from edgecv.runtime.sources.live import Live
+from edgecv.runtime.sources.pace import paced
 from edgecv.runtime.sources.replay import Replay
 
 if TYPE_CHECKING:
@@ -24,9 +27,27 @@ MAX_BROKEN_IN_A_ROW = 300
 # at the end of a file or stream it fails every time, at once.
 FFMPEG_TRIES = 5
 
+MAX_FPS = 480  # beyond, it is the container's clock and no rate of frames
 
-def open_video(path: Path) -> Replay:
-    """Every frame of a video file, once, in order. Raises SourceError when it holds none."""
+
+def open_video(path: Path, loop: bool = False, realtime: bool = False) -> Source:
+    """Every frame of a video file, once, in order; `loop`: from the start again after the last one.
+
+    `realtime` makes it live: played at its own rate, newest frame only. Raises SourceError when the file
+    holds no frame, or no rate to play it at.
+    """
+    capture = _open_file(path)
+    where, fps = str(path), rate(capture)
+    frames = _looped(path, capture) if loop else shots(capture, where, FFMPEG_TRIES)
+    if not realtime:
+        why = "it is empty or cut off, copy it again"
+        return Replay(Opened(frames, fps), f"{path} was opened but holds no frame that can be decoded; {why}")
+    if fps is None:
+        raise SourceError(f"{path} says no frame rate, so it cannot be played in real time")
+    return Live(lambda stop: Opened(paced(frames, fps, stop), fps), where)
+
+
+def _open_file(path: Path) -> cv2.VideoCapture:
     import cv2
 
     # An absolute path, since FFmpeg would take `clip:2.mp4` for a protocol.
@@ -36,10 +57,20 @@ def open_video(path: Path) -> Replay:
             f"{path} is not a video this OpenCV can open; if a player shows it, "
             f"`ffmpeg -i {path} video.mp4` converts it, otherwise it is damaged"
         )
-    return Replay(
-        shots(capture, str(path), FFMPEG_TRIES),
-        f"{path} was opened but holds no frame that can be decoded; it is empty or cut off, copy it again",
-    )
+    return capture
+
+
+def _looped(path: Path, capture: cv2.VideoCapture) -> Shots:
+    """The file again and again, opened anew each time: seeking back is not exact in every container."""
+    while True:
+        frames = 0
+        with contextlib.closing(shots(capture, str(path), FFMPEG_TRIES)) as once:
+            for shot in once:
+                frames += shot is not None
+                yield shot
+        if not frames:
+            return
+        capture = _open_file(path)
 
 
 def open_capture(where: str, backend: int, parameters: Sequence[int] = ()) -> cv2.VideoCapture | None:
@@ -57,7 +88,15 @@ def open_capture(where: str, backend: int, parameters: Sequence[int] = ()) -> cv
     return capture if capture.isOpened() else None
 
 
-def shots(capture: cv2.VideoCapture, where: str, tries: int = 1) -> Generator[Shot | None, None, None]:
+def rate(capture: cv2.VideoCapture) -> float | None:
+    """Frames a second as the container or the driver says; None where it says nothing or nonsense."""
+    import cv2
+
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    return fps if 0 < fps <= MAX_FPS else None
+
+
+def shots(capture: cv2.VideoCapture, where: str, tries: int = 1) -> Shots:
     """Frames in arrays of their own until `tries` grabs fail in a row; None for one that cannot be decoded.
 
     Raises SourceError when nothing can be decoded any more. Releases the capture at the end.

@@ -1,0 +1,170 @@
+"""A line a result: JSON lines on stdout or at the end of a file, and CSV."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgecv.errors import SinkError
+from edgecv.runtime.results import Result
+from edgecv.runtime.sinks.base import Context, Item, Sink, SinkClosed, Traits
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+COLUMNS = (
+    *("frame", "unix_s", "time_s", "latency_ms", "queue_ms", "infer_ms"),
+    *("region", "name", "still", "on"),
+)
+
+
+def open_stdout(_text: str, _context: Context) -> Sink:
+    """JSON lines on stdout; SinkError where it takes no bytes."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        raise SinkError("stdout cannot be written to here; give a file")
+    sys.stdout.flush()
+    return JsonLines("-", Lines("stdout", getattr(buffer, "raw", buffer)))
+
+
+def open_jsonl(text: str, _context: Context) -> Sink:
+    lines = _open_file(text)
+    return JsonLines(lines.name, lines)
+
+
+def open_csv(text: str, context: Context) -> Sink:
+    """Raises SinkError for a file that does not begin with the header this run would write."""
+    classes = min(context.top_k, len(context.labels))
+    pairs = [name for k in range(1, classes + 1) for name in (f"label_{k}", f"score_{k}")]
+    header, found = _row([*COLUMNS, *pairs]), _first_line(os.path.expanduser(text))
+    if found not in (b"", header):
+        raise SinkError(
+            f"{text} holds other columns than this run's ({len(COLUMNS)} and {classes} classes); "
+            "name another file"
+        )
+    lines = _open_file(text)
+    if not found:
+        lines.write(header)
+    return Csv(lines, classes)
+
+
+class Lines:
+    """Lines at the end of a file, each of them whole or not there: no buffer, so what is written is out."""
+
+    def __init__(self, name: str, raw: io.RawIOBase | SupportsWrite[bytes], ours: bool = False) -> None:
+        self.name, self._raw, self._ours = name, raw, ours
+        try:
+            self._descriptor: int | None = raw.fileno()  # type: ignore[union-attr]
+        except (AttributeError, io.UnsupportedOperation):  # in memory
+            self._descriptor = None
+
+    def write(self, line: bytes) -> None:
+        """Raises SinkClosed when nobody reads any more, SinkError when the disk refuses."""
+        done = 0
+        try:
+            while done < len(line):
+                written = self._raw.write(line[done:])
+                if written is None:
+                    raise BlockingIOError(errno.EAGAIN, "whoever reads does not keep up")
+                done += written
+        except BrokenPipeError as error:
+            raise SinkClosed(f"{self.name}: nobody reads any more") from error
+        except OSError as error:
+            self._take_back(done)
+            raise SinkError(f"cannot write {self.name}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        if self._ours:
+            self._raw.close()  # type: ignore[union-attr]
+
+    def _take_back(self, count: int) -> None:
+        """Cut the piece of a line off that still fitted on the disk."""
+        if count and self._descriptor is not None and (size := _regular_size(self._descriptor)) is not None:
+            os.ftruncate(self._descriptor, size - count)
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+
+
+class JsonLines(Sink):
+    def __init__(self, name: str, lines: Lines) -> None:
+        self.traits = Traits(name, waits=True)
+        self._lines, self._encode = lines, msgspec.json.Encoder().encode
+
+    def write(self, item: Item) -> None:
+        self._lines.write(self._encode(item.result) + b"\n")
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+class Csv(Sink):
+    """`classes` pairs of label and score in each row."""
+
+    def __init__(self, lines: Lines, classes: int) -> None:
+        self.traits = Traits(lines.name, waits=True)
+        self._lines, self._classes = lines, classes
+
+    def write(self, item: Item) -> None:
+        self._lines.write(_row(self._cells(item.result)))
+
+    def close(self) -> None:
+        self._lines.close()
+
+    def _cells(self, r: Result) -> list[object]:
+        top = [cell for p in r.top[: self._classes] for cell in (p.label, p.score)]
+        return [
+            *(r.frame, r.unix_s, r.time_s, r.latency_ms, r.queue_ms, r.infer_ms),
+            *(r.region, r.name, int(r.still), ";".join(r.on)),
+            *top,
+            *[""] * (2 * self._classes - len(top)),
+        ]
+
+
+def _row(cells: list[object]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()
+
+
+def _open_file(text: str) -> Lines:
+    path = Path(os.path.expanduser(text))
+    if not text:
+        raise SinkError("no file is named; give FILE.jsonl or FILE.csv")
+    try:
+        raw = path.open("ab", buffering=0)
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+    lines = Lines(str(path), raw, ours=True)
+    if _torn(path, raw.fileno()):
+        lines.write(b"\n")
+    return lines
+
+
+def _torn(path: Path, descriptor: int) -> bool:
+    """Whether the file ends within a line, as after a power cut: the next one must not be added to that."""
+    if not _regular_size(descriptor):
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def _first_line(name: str) -> bytes:
+    """b'' of a file that is empty, or not there yet."""
+    if not os.path.isfile(name):
+        return b""
+    with open(name, "rb") as file:
+        return file.readline(1 << 20)
+
+
+def _regular_size(descriptor: int) -> int | None:
+    """Bytes of a regular file, None of a pipe, a terminal or a device."""
+    status = os.fstat(descriptor)
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

@@ -1,0 +1,247 @@
+"""Telemetry from fake boards. Not run on hardware: the files follow what kernels and vendors publish."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecv.devices.telemetry import COMMAND_EVERY_S, REASONS, Reading, Telemetry
+
+FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
+FIRMWARE_PI5 = "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
+COOLING = "sys/devices/virtual/thermal"
+VOLTS = "sys/class/hwmon/hwmon2"
+INA = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon4"
+INA2 = "sys/bus/i2c/drivers/ina3221/1-0041/hwmon/hwmon5"
+RAPL = "sys/class/powercap"
+
+Lay = Callable[[dict[str, object]], Path]
+
+
+@pytest.fixture
+def lay(tmp_path: Path) -> Lay:
+    """A function that writes these files below one root, over those there are."""
+
+    def write(files: dict[str, object]) -> Path:
+        for name, content in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{content}\n")
+        return tmp_path
+
+    return write
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_machine_that_says_nothing_is_unknown_and_not_fine(tmp_path: Path) -> None:
+    assert Telemetry(tmp_path).read() == Reading()
+
+
+def test_what_every_linux_says(lay: Lay) -> None:
+    cpufreq = "sys/devices/system/cpu/cpu{}/cpufreq"
+    root = lay(
+        {
+            "sys/class/thermal/thermal_zone0/type": "cpu-thermal",
+            "sys/class/thermal/thermal_zone0/temp": 51234,
+            f"{cpufreq.format(0)}/scaling_cur_freq": 1500000,
+            f"{cpufreq.format(0)}/scaling_governor": "ondemand",
+            f"{cpufreq.format(3)}/scaling_cur_freq": 2400000,
+            "proc/loadavg": "0.42 0.30 0.10 1/200 4242",
+            "proc/meminfo": "MemTotal:  947892 kB\nMemFree:  1 kB\nMemAvailable:  524300 kB",
+        }
+    )
+    assert Telemetry(root).read() == Reading(
+        temperature_c=51.234,
+        clock_mhz=2400.0,
+        governor="ondemand",
+        load_1min=0.42,
+        memory_available_mb=512,
+    )
+
+
+def test_a_named_zone_that_is_off_leaves_the_others(lay: Lay) -> None:
+    zones = "sys/class/thermal/thermal_zone"
+    root = lay(
+        {
+            f"{zones}0/type": "cpu-thermal",
+            f"{zones}0/temp": -256000,
+            f"{zones}1/type": "tj-thermal",
+            f"{zones}1/temp": 49312,
+        }
+    )
+    telemetry = Telemetry(root)
+    assert telemetry.read().temperature_c == 49.312
+    lay({f"{zones}0/temp": 48562})
+    assert telemetry.read().temperature_c == 48.562
+
+
+@pytest.mark.parametrize(
+    ("files", "answer", "now", "since_boot"),
+    [
+        # the kernel's file has no 0x
+        ({FIRMWARE: "50005"}, None, ("under-voltage", "throttled"), ("under-voltage", "throttled")),
+        ({FIRMWARE_PI5: "80008"}, None, ("soft temperature limit",), ("soft temperature limit",)),
+        # the kernel forgets: nothing now says nothing of before
+        ({FIRMWARE: "0"}, None, (), None),
+        ({FIRMWARE: "20000"}, None, (), ("frequency capped",)),
+        # the firmware itself does not forget
+        ({}, "throttled=0x0\n", (), ()),
+        ({}, "throttled=0xe0002\n", ("frequency capped",), REASONS[1:]),
+        # the kernel's file goes first, unless it is no number
+        ({FIRMWARE: "1"}, "throttled=0x0", ("under-voltage",), ("under-voltage",)),
+        ({FIRMWARE: "?"}, "throttled=0x4", ("throttled",), ("throttled",)),
+        # a user outside the group video
+        ({}, "VCHI initialization failed", None, None),
+        ({}, "", None, None),
+        # a Jetson: only these cooling devices are flags
+        (
+            {
+                f"{COOLING}/cooling_device0/type": "cpu-throttle-alert",
+                f"{COOLING}/cooling_device0/cur_state": 1,
+                f"{COOLING}/cooling_device1/type": "gpu-throttle-alert",
+                f"{COOLING}/cooling_device1/cur_state": 0,
+                f"{COOLING}/cooling_device2/type": "pwm-fan",
+                f"{COOLING}/cooling_device2/cur_state": 3,
+            },
+            None,
+            ("throttled (cpu)",),
+            None,
+        ),
+        (
+            {
+                f"{COOLING}/cooling_device0/type": "cpu-throttle-alert",
+                f"{COOLING}/cooling_device0/cur_state": 0,
+            },
+            None,
+            (),
+            None,
+        ),
+        # a flag that does not answer is not a flag that is down
+        ({f"{COOLING}/cooling_device0/type": "cpu-throttle-alert"}, None, None, None),
+        # plain Debian on a Pi: an alarm is known, its absence says nothing of the other reasons
+        ({f"{VOLTS}/name": "rpi_volt", f"{VOLTS}/in0_lcrit_alarm": 1}, None, REASONS[:1], REASONS[:1]),
+        ({f"{VOLTS}/name": "rpi_volt", f"{VOLTS}/in0_lcrit_alarm": 0}, None, None, None),
+    ],
+)
+def test_throttling(
+    files: dict[str, object],
+    answer: str | None,
+    now: tuple[str, ...] | None,
+    since_boot: tuple[str, ...] | None,
+    lay: Lay,
+) -> None:
+    telemetry = Telemetry(lay(files), None if answer is None else lambda: answer)
+    reading = telemetry.read()
+    assert (reading.throttled, reading.throttled_since_boot) == (now, since_boot)
+
+
+def test_what_was_seen_is_remembered_where_the_kernel_forgets(lay: Lay) -> None:
+    telemetry = Telemetry(lay({FIRMWARE: "1"}))
+    telemetry.read()
+    lay({FIRMWARE: "40000"})
+    reading = telemetry.read()
+    assert reading.throttled == ()
+    assert reading.throttled_since_boot == ("under-voltage", "throttled")
+
+
+@given(st.integers(0, 0xFFFFFFFF))
+def test_every_bit_has_its_word(bits: int) -> None:
+    reading = Telemetry(Path("/nonexistent"), lambda: f"throttled={bits:#x}\n").read()
+    expected = tuple(reason for bit, reason in enumerate(REASONS) if bits & 1 << bit)
+    assert reading.throttled == expected
+    assert set(reading.throttled_since_boot or ()) >= set(expected)
+
+
+@given(st.text(max_size=30))
+def test_any_answer_is_survived(text: str) -> None:
+    Telemetry(Path("/nonexistent"), lambda: text).read()
+
+
+def test_the_command_is_not_run_at_every_reading(tmp_path: Path) -> None:
+    answers = (f"throttled=0x{bits}" for bits in itertools.count())
+    clock = Clock()
+    telemetry = Telemetry(tmp_path, lambda: next(answers), clock)
+    assert telemetry.read().throttled == telemetry.read().throttled == ()
+    clock.now += COMMAND_EVERY_S
+    assert telemetry.read().throttled == ("under-voltage",)
+
+
+def rail(folder: str, channel: int, name: str, mv: int, ma: int) -> dict[str, object]:
+    return {
+        f"{folder}/in{channel}_label": name,
+        f"{folder}/in{channel}_input": mv,
+        f"{folder}/curr{channel}_input": ma,
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "watts"),
+    [
+        # Orin Nano: VDD_IN holds the others
+        (rail(INA, 1, "VDD_IN", 5000, 1050) | rail(INA, 2, "VDD_CPU_GPU_CV", 5000, 100), 5.25),
+        # AGX Orin: three rails over two monitors; NC and the sum of shunts are no rails
+        (
+            rail(INA, 1, "VDD_GPU_SOC", 20000, 200)
+            | rail(INA, 2, "VDD_CPU_CV", 20000, 100)
+            | rail(INA, 3, "VIN_SYS_5V0", 5000, 600)
+            | rail(INA2, 1, "NC", 0, 0)
+            | {f"{INA}/in4_label": "sum of shunt voltages"},
+            9.0,
+        ),
+        # a part is not the whole
+        (rail(INA, 1, "VDD_GPU_SOC", 20000, 200), None),
+        # a monitor that does not answer
+        ({f"{INA}/in1_label": "VDD_IN", f"{INA}/in1_input": 5000}, None),
+    ],
+)
+def test_the_power_of_a_jetson(files: dict[str, object], watts: float | None, lay: Lay) -> None:
+    assert Telemetry(lay(files)).read().power_w == watts
+
+
+def test_the_power_of_a_pc_is_between_two_readings(lay: Lay) -> None:
+    package, core = f"{RAPL}/intel-rapl:0", f"{RAPL}/intel-rapl:0:0"
+    root = lay(
+        {
+            f"{package}/name": "package-0",
+            f"{package}/energy_uj": 90_000_000,
+            f"{package}/max_energy_range_uj": 100_000_000,
+            f"{core}/name": "core",  # inside the package
+            f"{core}/energy_uj": 1,
+            f"{RAPL}/intel-rapl:1/name": "psys",
+            f"{RAPL}/intel-rapl:1/energy_uj": 1,
+        }
+    )
+    clock = Clock()
+    telemetry = Telemetry(root, clock=clock)
+    assert telemetry.read().power_w is None
+    clock.now += 2
+    lay({f"{package}/energy_uj": 99_000_000})
+    assert telemetry.read().power_w == 4.5
+    clock.now += 2
+    lay({f"{package}/energy_uj": 5_000_000})  # over the end of its range
+    assert telemetry.read().power_w == 3.0
+    (root / package / "energy_uj").write_text("")  # as for a user who may not read it
+    assert telemetry.read().power_w is None
+
+
+def test_a_reading_of_this_machine_is_cheap() -> None:
+    telemetry = Telemetry()
+    took_ms = []
+    for _ in range(20):
+        before = time.perf_counter()
+        reading = telemetry.read()
+        took_ms.append((time.perf_counter() - before) * 1e3)
+    assert min(took_ms[1:]) < 2
+    assert reading.memory_available_mb

@@ -1,0 +1,140 @@
+"""Chromium without a driver beside it: its DevTools protocol over two pipes, which needs no package."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ANSWER_S = 30.0
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--no-first-run",
+    "--remote-debugging-pipe",
+)
+
+
+class Tab:
+    """One page of the browser."""
+
+    def __init__(self, browser: Browser, session: str) -> None:
+        self._browser, self._session = browser, session
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        return self._browser.call(method, self._session, **parameters)
+
+    def open(self, url: str) -> None:
+        self.call("Page.enable")
+        assert "errorText" not in self.call("Page.navigate", url=url)
+
+    def run(self, script: str) -> Any:
+        """The value of a JavaScript expression, awaited if it is a promise."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def until(self, script: str, timeout_s: float = 20.0) -> Any:
+        """The first true value of a JavaScript expression, looked at on every frame that is drawn."""
+        answer = self.run(
+            "new Promise((done) => {"
+            f" const latest = performance.now() + {timeout_s * 1e3};"
+            f" const look = () => {{ const value = (() => {{ try {{ return {script}; }} catch {{ return null; }} }})();"
+            "  if (value || performance.now() > latest) done(value); else setTimeout(look, 20); };"
+            " look(); })"
+        )
+        assert answer, f"not within {timeout_s} s: {script}"
+        return answer
+
+    def size(self, width: int, height: int, dark: bool = False, scale: int = 1) -> None:
+        phone = width < 600
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=phone,
+        )
+        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[theme])
+
+    def screenshot(self, path: Path) -> None:
+        data = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+        path.write_bytes(base64.b64decode(data))
+
+
+class Browser:
+    def __init__(self, process: subprocess.Popen[bytes], write_fd: int, read_fd: int) -> None:
+        self._process, self._write_fd, self._read_fd = process, write_fd, read_fd
+        self._numbers = itertools.count(1)
+        self._unread = b""
+
+    def tab(self) -> Tab:
+        target = self.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
+        return Tab(self, self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
+
+    def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters}
+        if session is not None:
+            message["sessionId"] = session
+        os.write(self._write_fd, json.dumps(message).encode() + b"\0")
+        deadline_s = time.monotonic() + ANSWER_S
+        while True:
+            answer = self._message(deadline_s)
+            if answer.get("id") == number:
+                assert "error" not in answer, answer["error"]
+                return answer["result"]  # type: ignore[no-any-return]
+
+    def _message(self, deadline_s: float) -> dict[str, Any]:
+        while b"\0" not in self._unread:
+            ready, _, _ = select.select([self._read_fd], [], [], max(0.0, deadline_s - time.monotonic()))
+            assert ready, "Chromium does not answer"
+            chunk = os.read(self._read_fd, 1 << 16)
+            assert chunk, "Chromium has gone"
+            self._unread += chunk
+        message, _, self._unread = self._unread.partition(b"\0")
+        return json.loads(message)  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def chromium(profile: Path) -> Iterator[Browser]:
+    """A headless browser with a profile of its own; it reads from descriptor 3 and writes to 4."""
+    to_child, write_fd = os.pipe()
+    read_fd, from_child = os.pipe()
+    # dup2 in a shell: descriptors 3 and 4 of this process may be taken.
+    command = f'exec "$0" "$@" 3<&{to_child} 4>&{from_child}'
+    process = subprocess.Popen(
+        ["sh", "-c", command, str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        pass_fds=(to_child, from_child),
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(to_child)
+    os.close(from_child)
+    try:
+        yield Browser(process, write_fd, read_fd)
+    finally:
+        os.close(write_fd)  # which ends it
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        os.close(read_fd)
