@@ -129,8 +129,8 @@ def limit(job: Job) -> None:
         infer()
 
     put(image)
-    _timed(once, min(WARM_UP_S, job["seconds"]))
-    print(json.dumps({"per_s": _timed(once, job["seconds"])}))
+    timed(once, min(WARM_UP_S, job["seconds"]))
+    print(json.dumps({"per_s": timed(once, job["seconds"])}))
 
 
 def serial(job: Job) -> None:
@@ -153,7 +153,7 @@ def serial(job: Job) -> None:
         return
     for _ in range(SKIPPED):
         once()
-    print(json.dumps({"per_s": _timed(once, job["seconds"])}))
+    print(json.dumps({"per_s": timed(once, job["seconds"])}))
 
 
 def mediapipe(job: Job) -> None:
@@ -179,10 +179,10 @@ def mediapipe(job: Job) -> None:
 
         for _ in range(SKIPPED):
             once()
-        print(json.dumps({"per_s": _timed(once, job["seconds"])}))
+        print(json.dumps({"per_s": timed(once, job["seconds"])}))
 
 
-def _timed(once: Callable[[], object], seconds: float) -> float:
+def timed(once: Callable[[], object], seconds: float) -> float:
     """Calls a second, one after the other for so long."""
     calls, start = 0, time.perf_counter()
     while (spent := time.perf_counter() - start) < seconds or not calls:

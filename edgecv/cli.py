@@ -191,9 +191,12 @@ def event_options(command: Any) -> Any:
             type=click.FloatRange(0, 1, min_open=True),
             help="Score from which a label goes on.",
         ),
-        click.option("--deny", multiple=True, metavar="LABEL", help="Never answer this label; repeatable."),
+        click.option("--deny", multiple=True, metavar="LABEL", help="Never answer such labels; repeatable."),
         click.option(
-            "--allow", multiple=True, metavar="LABEL", help="Answer only such labels; a pattern or @FILE."
+            "--allow",
+            multiple=True,
+            metavar="LABEL",
+            help="Answer only such labels: a name, a pattern or @FILE; repeatable.",
         ),
         click.option(
             "--region",

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecv.tasks import classify, softmax, top_indices
+from edgecv.tasks import best, classify, softmax, top_indices
 from edgecv.timing import Latency, nearest_rank
 
 
@@ -53,6 +54,18 @@ def test_softmax_of_known_logits_and_of_huge_ones() -> None:
     scores = softmax(np.float32([0, math.log(3)]))
     assert scores == pytest.approx([0.25, 0.75])
     assert softmax(np.float32([[1e4, 0], [-1e4, 0]])) == pytest.approx(np.float32([[1, 0], [0, 1]]))
+
+
+VALUES = st.one_of(st.sampled_from([0.0, -0.0, 1.0, 2.0, math.nan, math.inf]), st.floats(0, 10, width=32))
+
+
+@given(st.lists(VALUES, min_size=1, max_size=40), st.integers(1, 45), st.randoms(use_true_random=False))
+def test_the_best_are_the_first_of_all_that_are_sorted(values: list[float], k: int, random: Random) -> None:
+    scores, labels = np.float32(values), [str(i) for i in range(len(values))]
+    assert [p.index for p in best(scores, labels, k)] == top_indices(scores, k).tolist()
+    shown = np.array([random.random() < 0.5 for _ in values])
+    expected = [i for i in top_indices(scores, len(values)).tolist() if shown[i]][:k]
+    assert [p.index for p in best(scores, labels, k, shown)] == expected
 
 
 def test_ties_go_to_the_lower_index() -> None:

@@ -112,13 +112,6 @@ class Watcher:
             classes = [classes[i] for i in np.argsort(-self._means(classes), kind="stable")]
         return tuple(self._labels[c] for c in classes)
 
-    def finish(self, frame: int, unix_s: float) -> tuple[Event, ...]:
-        """The run ends: what is on goes off."""
-        self._tick(unix_s)
-        left = list(self._since_s)
-        self._begin_count(left)
-        return tuple(self._end(left, frame, unix_s))
-
     def _tick(self, unix_s: float) -> None:
         self._clock_s += max(0.0, unix_s - self._unix_s)
         self._unix_s = unix_s

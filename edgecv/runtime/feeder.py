@@ -30,11 +30,22 @@ class Job:
     """A frame on its way, and the memory it is prepared in; some JOBS go round, and nothing is allocated.
 
     inputs: [1, h, w, 3] uint8 for each region; logits: [classes] float32 for each, unless it was still.
-    infer_s: seconds in the engine for each; waiting_since_s (time.perf_counter()): the frame's capture, moved
-    on by what preparing took, so that what passes from there to the engine is waiting.
+    infer_s: seconds in the engine for each. seen_s: when the scene looked so, on a clock of its own.
+    since_s (time.perf_counter()): the frame's capture, moved on by what preparing took, so that what passes
+    from there to the engine is waiting.
     """
 
-    __slots__ = ("answered", "frame", "infer_s", "inputs", "logits", "queue_s", "still", "waiting_since_s")
+    __slots__ = (
+        "answered",
+        "frame",
+        "infer_s",
+        "inputs",
+        "logits",
+        "queue_s",
+        "seen_s",
+        "still",
+        "since_s",
+    )
 
     def __init__(self, rule: Preprocess, classes: int, regions: int) -> None:
         height, width = rule.size_hw
@@ -43,7 +54,7 @@ class Job:
         self.logits = [np.empty(classes, np.float32) for _ in range(regions)]
         self.still = [False] * regions
         self.infer_s = [0.0] * regions
-        self.waiting_since_s = self.queue_s = 0.0
+        self.seen_s = self.since_s = self.queue_s = 0.0
         self.answered = False  # False after the engine: it failed on this frame
 
 
@@ -74,6 +85,7 @@ class Feeder(threading.Thread):
         self.replaced = 0  # frames that were prepared in vain
         self._free: SimpleQueue[Job | None] = SimpleQueue()
         self._source, self._regions, self._controls, self._limit = source, regions, controls, frames
+        self._rate = None if source.live else source.fps
         self._prepare = Preprocessor(rule)
         self._gates: dict[int, MotionGate] = {}
         for _ in range(JOBS if source.live else JOBS - 1):  # a file's frames would only wait the longer
@@ -89,7 +101,7 @@ class Feeder(threading.Thread):
             while (job := self._free.get()) and (frame := next(frames, None)):
                 self._fill(job, frame)
                 if live:
-                    self._take_back()
+                    self._take_back(job)
                 self.ready.put(job)
         except Exception as caught:  # noqa: BLE001 - raised where the results are taken
             error = caught
@@ -105,24 +117,27 @@ class Feeder(threading.Thread):
         self._source.close()
         self._free.put(None)
 
-    def _take_back(self) -> None:
-        """The job that waits for the engine, if one does, makes room for a newer one."""
+    def _take_back(self, newer: Job) -> None:
+        """The job that waits for the engine, if one does, makes room: `newer` looks at what it was to."""
         with contextlib.suppress(Empty):
             waiting = self.ready.get_nowait()
             assert isinstance(waiting, Job)  # the End is put by this thread, and last
+            newer.still = [new and old for new, old in zip(newer.still, waiting.still, strict=True)]
             self.replaced += 1
             self.release(waiting)
 
     def _fill(self, job: Job, frame: Frame) -> None:
         began_s = time.perf_counter()
         job.frame = frame
+        # Of a video file, what passes between two frames is what its rate says, not what reading took.
+        job.seen_s = frame.index / self._rate if self._rate else frame.captured_s
         for number, region in enumerate(self._regions or (None,)):
             bgr = region.crop(frame.bgr) if region else frame.bgr
             prepared = self._prepare(bgr, job.inputs[number])
-            job.still[number] = self._controls.motion_gate and not self._moved(number, prepared, frame)
-        job.waiting_since_s = frame.captured_s + time.perf_counter() - began_s
+            job.still[number] = self._controls.motion_gate and not self._moved(number, prepared, job.seen_s)
+        job.since_s = frame.captured_s + time.perf_counter() - began_s
 
-    def _moved(self, number: int, prepared: NDArray[np.uint8], frame: Frame) -> bool:
+    def _moved(self, number: int, prepared: NDArray[np.uint8], seen_s: float) -> bool:
         if number not in self._gates:
             self._gates[number] = MotionGate()
-        return self._gates[number].moved(prepared, frame.captured_s)
+        return self._gates[number].moved(prepared, seen_s)

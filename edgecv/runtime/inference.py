@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 
+import numpy as np
+
 from edgecv.errors import EngineError
 from edgecv.files import cache_dir, write_bytes
 from edgecv.runtime.engines import Engine, one_line
@@ -66,13 +68,16 @@ class Inference(threading.Thread):
         clock = time.perf_counter
         job.answered = False
         self.busy_since_s = began_s = clock()
-        job.queue_s = began_s - job.waiting_since_s
+        job.queue_s = began_s - job.since_s
         assert self.engine is not None
         for number, still in enumerate(job.still):
             if not still or number not in self._answered:
                 job.still[number] = False
                 self._answered.add(number)
-                job.logits[number][:] = self.engine.infer(job.inputs[number])[0]
+                logits = job.logits[number]
+                logits[:] = self.engine.infer(job.inputs[number])[0]
+                if not np.isfinite(logits.sum()):
+                    raise EngineError(f"{self.engine.name} answered with numbers that are not finite")
                 ended_s = clock()
                 job.infer_s[number] = ended_s - began_s
                 began_s = ended_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
 import os
@@ -38,40 +39,33 @@ def setup(debug: bool = False, stream: TextIO | None = None) -> Iterator[None]:
         handler.close()
 
 
-class Handler(logging.StreamHandler[TextIO]):
+class Handler(logging.StreamHandler):
     """Lines for a person, a file or systemd's journal, which has its own clock and levels.
 
     A message is its logger and its template: after BURST lines of one in WINDOW_S seconds the others are
-    counted, and the first line of any message after the window says how many there were.
+    counted. Before the next line of any message after the window the last of them is written, its field
+    `repeated` saying how many they were.
     """
 
     def __init__(self, stream: TextIO, debug: bool, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
         self._debug, self._clock = debug, clock
         self._journal, self._terminal = _is_journal(stream), stream.isatty()
-        # By logger and template: when the window began, and the records in it, the last of them kept.
-        self._windows: dict[tuple[str, object], tuple[float, int, logging.LogRecord]] = {}
+        # By logger and template: when the window began, the records in it, and the last that was not written.
+        self._windows: dict[tuple[str, object], tuple[float, int, logging.LogRecord | None]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:  # called with the handler's lock held
         now = self._clock()
         self._end_windows(now - WINDOW_S)
         message = record.name, record.msg
-        began, count, _ = self._windows.get(message, (now, 0, record))
-        self._windows[message] = (began, count + 1, record)
-        if count < BURST or self._debug:
+        began, count, _ = self._windows.get(message, (now, 0, None))
+        shown = count < BURST or self._debug
+        self._windows[message] = (began, count + 1, None if shown else self._kept(record))
+        if shown:
             super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            "level": record.levelname.lower(),
-            **getattr(record, "fields", {}),
-            "msg": record.getMessage(),
-        }
-        if record.exc_info and record.exc_info[1]:
-            error = record.exc_info[1]
-            fields["error"] = f"{type(error).__name__}: {error}"
-            if self._debug:
-                fields["trace"] = logging.Formatter().formatException(record.exc_info)
+        fields = {"level": record.levelname.lower(), **self._fields(record), "msg": record.getMessage()}
         line = " ".join(f"{key}={_quoted(str(value))}" for key, value in fields.items())
         if self._journal:
             return f"<{_PRIORITY.get(record.levelno, 6)}>{line}"
@@ -79,17 +73,36 @@ class Handler(logging.StreamHandler[TextIO]):
         return f"{CLEAR_LINE if self._terminal else ''}{seconds}.{int(record.msecs):03}Z {line}"
 
     def close(self) -> None:
-        with self.lock or contextlib.nullcontext():
+        with self.lock:
             self._end_windows(float("inf"))
         super().close()
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        fields = dict(getattr(record, "fields", {}))
+        if record.exc_info and record.exc_info[1]:
+            fields["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+            if self._debug:
+                fields["trace"] = logging.Formatter().formatException(record.exc_info)
+        return fields
+
+    def _kept(self, record: logging.LogRecord) -> logging.LogRecord:
+        """The record as text: a traceback would keep whole frames of pictures alive."""
+        kept = copy.copy(record)
+        kept.fields, kept.msg, kept.args, kept.exc_info = (
+            self._fields(record),
+            record.getMessage(),
+            None,
+            None,
+        )
+        return kept
 
     def _end_windows(self, before: float) -> None:
         """Forget the windows that began before this time; of those that overflowed, say how much."""
         ended = [message for message, (began, _, _) in self._windows.items() if began <= before]
         for message in ended:
             _, count, last = self._windows.pop(message)
-            if count > BURST and not self._debug:
-                last.fields = {**getattr(last, "fields", {}), "repeated": count - BURST}
+            if last:
+                last.fields["repeated"] = count - BURST
                 super().emit(last)
 
 
@@ -106,9 +119,4 @@ def _quoted(value: str) -> str:
     """A logfmt value on one line, nothing in it that a terminal would obey."""
     if _BARE.fullmatch(value) and value.isprintable():
         return value
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(character if character.isprintable() else _escape(character) for character in text)
-
-
-def _escape(character: str) -> str:
-    return json.dumps(character)[1:-1] if ord(character) > 0x7F else f"\\u{ord(character):04x}"
+    return json.dumps(value, ensure_ascii=not value.isprintable()).replace("\x7f", "\\u007f")

@@ -106,7 +106,7 @@ class Run:
         self._answers = [_Answers(self._labels, settings, self.controls, name) for name in names]
         self._latency, self._queue, self._infer = _Recent(), _Recent(), _Recent()
         self._frames = self._events = self._avoided = 0
-        self._first_s = self._last_s = 0.0
+        self._first_s = self._last_s = self._began_s = self._first_unix_s = 0.0
 
     def __iter__(self) -> Generator[Item, None, None]:
         self._feeder.start()
@@ -159,10 +159,15 @@ class Run:
         frame = job.frame
         assert frame is not None
         if not self._frames:
-            self._first_s = frame.captured_s
+            self._first_s, self._began_s = frame.captured_s, job.seen_s
+            self._first_unix_s = time.time() - (time.perf_counter() - frame.captured_s)
         self._frames += 1
-        for number, answers in enumerate(self._answers):
+        time_s = job.seen_s - self._began_s
+        # A camera's time follows the system's clock when that is set; a file's is its own.
+        unix_s = self._first_unix_s + time_s
+        if self._source.live:
             unix_s = time.time() - (time.perf_counter() - frame.captured_s)
+        for number, answers in enumerate(self._answers):
             still = job.still[number]
             if still:
                 self._avoided += 1
@@ -176,7 +181,7 @@ class Run:
             yield Item(
                 Result(
                     frame=frame.index,
-                    time_s=round(frame.captured_s - self._first_s, 6),
+                    time_s=round(time_s, 6),
                     unix_s=round(unix_s, 6),
                     latency_ms=round((self._last_s - frame.captured_s) * 1e3, 3),
                     queue_ms=round(job.queue_s * 1e3, 3),

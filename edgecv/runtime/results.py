@@ -12,8 +12,8 @@ from edgecv.timing import Latency
 class Event(Struct, omit_defaults=True):
     """A label that went on or off, decided by the frame `frame`, which was captured at `unix_s`.
 
-    score: the mean of the label's scores over the frames that decided. duration_s: of an `off`, how long
-    the label was on. region: the region of interest, '' for the whole picture.
+    score: the mean of the label's scores over the last frames. duration_s: of an `off`, how long ago the
+    label had been seen often enough, a shortest duration included. region: '' for the whole picture.
     """
 
     label: str
@@ -28,9 +28,10 @@ class Event(Struct, omit_defaults=True):
 class Result(Struct, omit_defaults=True):
     """What one frame, or one region of it, gave.
 
-    time_s: when the frame was captured (of a file: read), seconds after the first one; unix_s: the same as
-    seconds since 1970. latency_ms: how old the frame was when its answer was there; of this, it waited
-    queue_ms for preprocessing and for the engine, and infer_ms went by in the engine.
+    time_s: when the frame was captured, in seconds after the first one; of a video file its place in it, of
+    pictures when they were read. unix_s: the same in seconds since 1970. latency_ms: how old the frame was
+    when its answer was there; of this, it waited queue_ms for preprocessing and for the engine, and infer_ms
+    went by in the engine.
     still: the motion gate saw nothing new, and `top` is the answer before.
     on: the labels that are on now, those with the highest scores first. name: the picture's file name.
     """

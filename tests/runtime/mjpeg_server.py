@@ -21,6 +21,7 @@ class MjpegServer:
         self._changed = threading.Condition()
         self._parts: deque[bytes | None] = deque()
         self._clients = 0
+        self._closed = False
         self.asked: queue.Queue[str] = queue.Queue()
 
     @property
@@ -62,11 +63,17 @@ class MjpegServer:
             self._changed.notify_all()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._parts or self._clients != me)
-                part = self._parts.popleft() if self._clients == me else None
+                self._changed.wait_for(lambda: self._parts or self._closed or self._clients != me)
+                part = self._parts.popleft() if self._parts and self._clients == me else None
             if part is None:
                 return
             yield part
+
+    def close(self) -> None:
+        """End the connection after what is queued, and every later one at once."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 def jpeg(level: int) -> bytes:
@@ -107,7 +114,7 @@ def serving(port: int = 0) -> Iterator[MjpegServer]:
     try:
         yield server
     finally:
-        server.cut()
+        server.close()
         httpd.shutdown()
         httpd.server_close()
         thread.join(5)

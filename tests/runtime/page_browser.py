@@ -42,7 +42,8 @@ class Tab:
         return self._browser.call(method, self._session, **parameters)
 
     def open(self, url: str) -> None:
-        self.call("Page.enable")
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
         assert "errorText" not in self.call("Page.navigate", url=url)
 
     def run(self, script: str) -> Any:
@@ -52,13 +53,17 @@ class Tab:
         return answer["result"].get("value")
 
     def until(self, script: str, timeout_s: float = 20.0) -> Any:
-        """The first true value of a JavaScript expression, looked at on every frame that is drawn."""
+        """The first true value of a JavaScript expression, looked at again and again."""
         answer = self.run(
-            "new Promise((done) => {"
-            f" const latest = performance.now() + {timeout_s * 1e3};"
-            f" const look = () => {{ const value = (() => {{ try {{ return {script}; }} catch {{ return null; }} }})();"
-            "  if (value || performance.now() > latest) done(value); else setTimeout(look, 20); };"
-            " look(); })"
+            f"""new Promise((done) => {{
+              const latest = performance.now() + {timeout_s * 1e3};
+              const value = () => {{ try {{ return {script}; }} catch {{ return null; }} }};
+              const look = () => {{
+                const found = value();
+                if (found || performance.now() > latest) done(found); else setTimeout(look, 20);
+              }};
+              look();
+            }})"""
         )
         assert answer, f"not within {timeout_s} s: {script}"
         return answer
@@ -85,6 +90,7 @@ class Browser:
         self._process, self._write_fd, self._read_fd = process, write_fd, read_fd
         self._numbers = itertools.count(1)
         self._unread = b""
+        self.errors: list[str] = []  # uncaught ones, and what a page's policy refused
 
     def tab(self) -> Tab:
         target = self.call("Target.createTarget", url="about:blank", newWindow=True)["targetId"]
@@ -99,6 +105,8 @@ class Browser:
         deadline_s = time.monotonic() + ANSWER_S
         while True:
             answer = self._message(deadline_s)
+            if answer.get("method") in {"Log.entryAdded", "Runtime.exceptionThrown"}:
+                self.errors.append(json.dumps(answer["params"]))
             if answer.get("id") == number:
                 assert "error" not in answer, answer["error"]
                 return answer["result"]  # type: ignore[no-any-return]

@@ -20,15 +20,8 @@ LABELS = ("cat", "dog", "crane, bird")
 
 
 def event(label: str = "cat", state: str = "on", frame: int = 0, region: str = "") -> Event:
-    return Event(
-        label=label,
-        state="on" if state == "on" else "off",
-        frame=frame,
-        unix_s=UNIX_S + frame,
-        score=0.9,
-        duration_s=0.0 if state == "on" else 2.5,
-        region=region,
-    )
+    about = {"label": label, "frame": frame, "unix_s": UNIX_S + frame, "score": 0.9, "region": region}
+    return Event(**about, state="on") if state == "on" else Event(**about, state="off", duration_s=2.5)  # type: ignore[arg-type]
 
 
 def result(

@@ -85,22 +85,13 @@ def test_labels_on_are_in_the_order_of_their_mean_scores() -> None:
     assert watcher.on == ("c", "a", "d")
 
 
-def test_at_the_end_what_is_on_goes_off() -> None:
-    watcher = Watcher(["a", "b"], Rules(hits=1, window=1, min_duration_s=2.0))
-    for frame, scores in enumerate([(0.9, 0), (0.9, 0), (0.9, 0.9)]):  # b does not last
-        watcher.update(np.float32(scores), frame, float(frame))
-    (event,) = watcher.finish(3, 5.0)
-    assert (event.label, event.state, event.frame, event.duration_s) == ("a", "off", 3, 5.0)
-    assert (watcher.on, watcher.finish(4, 6.0)) == ((), ())
-
-
 def test_a_clock_that_is_set_back_stands_still() -> None:
     watcher = Watcher(["cat"], Rules(hits=1, window=1, min_duration_s=2.0))
     times_s = [1000.0, 1001.0, 50.0, 51.0, 52.0]  # set back at the third frame
     events = [event for i, t in enumerate(times_s) for event in watcher.update(np.float32([1]), i, t)]
     assert [event.frame for event in events] == [3]
-    (off,) = watcher.finish(5, 10.0)
-    assert (off.duration_s, off.unix_s) == (3.0, 10.0)
+    (off,) = watcher.update(np.float32([0]), 5, 53.0)
+    assert (off.duration_s, off.unix_s) == (4.0, 53.0)
 
 
 def test_thresholds_can_be_turned_while_it_runs() -> None:

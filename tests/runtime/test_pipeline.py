@@ -22,6 +22,7 @@ from edgecv.runtime.controls import Controls
 from edgecv.runtime.engines import Engine, Options
 from edgecv.runtime.engines.fake import FakeEngine
 from edgecv.runtime.events import Rules
+from edgecv.runtime.feeder import Feeder, Job
 from edgecv.runtime.pipeline import Run, Settings, engine_options
 from edgecv.runtime.regions import parse_regions
 from edgecv.runtime.replay import replay
@@ -315,16 +316,54 @@ def test_a_still_picture_keeps_its_answer_without_the_engine(bundle: Bundle) -> 
 class Frames(Source):
     """Frames from a list, at the times they say."""
 
-    live, fps, counts = False, None, Counts()
+    live, counts = False, Counts()
 
-    def __init__(self, frames: list[Frame]) -> None:
-        self._rest = iter(frames)
+    def __init__(self, frames: list[Frame], fps: float | None = None) -> None:
+        self._rest, self.fps = iter(frames), fps
 
     def __next__(self) -> Frame:
         return next(self._rest)
 
     def close(self) -> None:
         self._rest = iter(())
+
+
+def test_a_video_has_the_time_of_its_rate_however_fast_it_is_read(bundle: Bundle) -> None:
+    frames = [Frame(flat(255), index, time.perf_counter(), "") for index in range(26)]
+    rules = Rules(hits=1, window=1, on=0.3, off=0.2, min_duration_s=0.5)
+    run = run_of(bundle, Frames(frames, fps=25.0), rules=rules)
+    results = [item.result for item in run]
+    assert [result.time_s for result in results] == [index / 25 for index in range(26)]
+    assert results[-1].unix_s - results[0].unix_s == pytest.approx(1, abs=1e-5)
+    assert [(event.frame, event.state) for result in results for event in result.events] == [(13, "on")]
+
+
+def test_a_frame_to_look_at_is_not_lost_to_a_still_one(bundle: Bundle) -> None:
+    camera = Camera()
+    feeder = Feeder(camera, bundle.manifest.preprocess, 10, (), Controls(0.5, 0.3, motion_gate=True), None)
+    for index in range(3):  # they stand for three frames of a camera, the gate being open for the first only
+        camera._frames.put(Frame(flat(9), index, 100.0 + 2 * index, ""))
+    camera.gone()
+    feeder.start()
+    feeder.join(WAIT_S)
+    job = feeder.ready.get_nowait()
+    assert isinstance(job, Job)
+    assert job.frame is not None
+    assert (job.frame.index, job.still, feeder.replaced) == (2, [False], 2)
+
+
+def test_numbers_that_are_not_finite_are_a_failure(
+    bundle: Bundle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nan(FakeEngine):
+        def infer(self, image: np.ndarray) -> np.ndarray:
+            return super().infer(image) * np.float32(np.nan)
+
+    monkeypatch.setenv("EDGECV_CACHE", str(tmp_path / "cache"))
+    with open_source(str(photos)) as source:
+        run = run_of(bundle, source, Nan())
+        assert [item.result.frame for item in run] == list(range(1, 10))
+    assert run.summary().engine_failures == 1
 
 
 def test_only_labels_that_are_shown_are_answered(bundle: Bundle, photos: Path) -> None:

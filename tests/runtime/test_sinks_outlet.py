@@ -204,6 +204,18 @@ def test_busy_keeps_the_item_and_the_order() -> None:
     front.close()
 
 
+def test_what_waits_for_room_leaves_some_for_the_item_that_comes_back() -> None:
+    sink = HandSink(depth=1, waits=True)
+    front = Outlet(sink)
+    runner = threading.Thread(target=lambda: offer(front, 0, 1, 2, wait=True))
+    runner.start()
+    for outcome in (SinkBusy("away"), SinkBusy("away"), None, None, None):
+        sink.outcomes.put(outcome)
+    runner.join(WAIT_S)
+    front.close()
+    assert (sink.frames, front.counts()) == ([0, 1, 2], counts(delivered=3))
+
+
 def test_an_item_that_never_goes_is_pushed_out_like_any_other() -> None:
     sink = HandSink(depth=2)
     front = Outlet(sink)

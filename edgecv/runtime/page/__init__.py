@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from edgecv.devices.telemetry import Telemetry
 from edgecv.errors import SinkError
 from edgecv.runtime.controls import Controls
 from edgecv.runtime.page.access import admit, listen, parse_address
@@ -72,7 +73,7 @@ def open_page(
     from edgecv.runtime.page.server import Server
     from edgecv.runtime.page.site import Site
 
-    tally, pictures = Tally(context, controls), Pictures(encode)
+    tally, pictures = Tally(context, controls, Telemetry().read), Pictures(encode)
     site = Site(tally, pictures, controls)
     listener = listen(host, port)
     access, url = admit(listener, host, token)

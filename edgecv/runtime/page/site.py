@@ -80,11 +80,16 @@ class Site:
         return _stream(request, self._parts(), media_type)
 
     async def _parts(self) -> AsyncIterator[bytes]:
-        """A part ends with the next one's boundary, without which browsers would show it one part late."""
+        """A part ends with the next one's boundary, without which browsers would show it one part late.
+
+        The boundary is sent by itself: that waits until the part before has left, so that a slow viewer's
+        next picture is the newest and not one that waited.
+        """
         yield f"--{BOUNDARY}\r\n".encode()
         while (jpeg := await self._pictures.next()) is not None:
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            yield head.encode() + jpeg + f"\r\n--{BOUNDARY}\r\n".encode()
+            yield head.encode() + jpeg
+            yield f"\r\n--{BOUNDARY}\r\n".encode()
 
     async def state(self, _: Request) -> Response:
         return _answer(msgspec.json.encode(await self._look()), media_type="application/json")

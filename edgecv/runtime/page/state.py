@@ -8,11 +8,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from edgecv.devices.telemetry import Reading
 from edgecv.runtime.controls import Controls
 from edgecv.runtime.results import Event, Result, Summary
 from edgecv.runtime.sinks.base import Context
@@ -53,13 +53,6 @@ class Second(Struct):
     p90_ms: float
 
 
-class Board(Struct):
-    """None is unknown; throttled: the reasons, () for none."""
-
-    temperature_c: float | None = None
-    throttled: tuple[str, ...] | None = None
-
-
 class Knobs(Struct):
     on: float
     off: float
@@ -69,9 +62,9 @@ class Knobs(Struct):
 class State(Struct):
     """One look at a run. run: another one for another run. now_s: since the page was opened.
 
-    state: waiting (no result yet), running, stale (none for age_s), or reconnecting (none, and the source
-    has started over since). frame, name: of the newest result. fps, p50_ms, p90_ms: of the last seconds,
-    None while there is nothing new.
+    state: waiting (no result yet), running, stale (none for age_s), or reconnecting (the same, and the
+    source is being opened again). frame, name: of the newest result. fps, p50_ms, p90_ms: of the last
+    seconds, None while there is nothing new.
     """
 
     run: str
@@ -89,7 +82,7 @@ class State(Struct):
     p50_ms: float | None
     p90_ms: float | None
     summary: Summary
-    board: Board
+    board: Reading
     controls: Knobs
     history: tuple[Second, ...]
     events: tuple[Noted, ...]
@@ -113,9 +106,13 @@ class Tally:
     """Notes results from the run's thread without a lock; any other thread may ask for the state."""
 
     def __init__(
-        self, context: Context, controls: Controls, clock: Callable[[], float] = time.monotonic
+        self,
+        context: Context,
+        controls: Controls,
+        board: Callable[[], Reading],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._context, self._controls, self._clock = context, controls, clock
+        self._context, self._controls, self._read_board, self._clock = context, controls, board, clock
         self._run, self._opened_s = secrets.token_hex(4), clock()
         # Written by note(). Appending to a deque, copying it and setting a key are one step each in CPython.
         self._newest: dict[str, Result] = {}
@@ -129,9 +126,8 @@ class Tally:
         self._asking = threading.Lock()
         self._state: State | None = None
         self._summary: Summary | None = None
-        self._board = Board()
+        self._board = Reading()
         self._counted_s = 0.0
-        self._reconnects = 0  # when all was well
 
     def note(self, result: Result) -> None:
         sample = _Sample(self._clock(), result.latency_ms, result.frame != self._frame)
@@ -153,12 +149,12 @@ class Tally:
 
     def _look(self, now_s: float) -> State:
         if self._summary is None or now_s >= self._counted_s + COUNTED_S:
-            self._summary, self._board = self._context.summary(), read_board()
+            self._summary, self._board = self._context.summary(), self._read_board()
             self._counted_s = now_s
         recent = self._recent()
         fps = _fps(recent)
         age_s = now_s + self._opened_s - recent[-1].at_s if recent else None
-        state = self._name(age_s, fps, self._summary.reconnects)
+        state = _name(age_s, fps, self._summary)
         newest = max(self._newest.copy().values(), key=lambda result: result.frame, default=None)
         latencies = sorted(sample.latency_ms for sample in recent) if state == "running" else []
         return State(
@@ -188,14 +184,6 @@ class Tally:
             events=tuple(self._events),
         )
 
-    def _name(self, age_s: float | None, fps: float | None, reconnects: int) -> str:
-        if age_s is None:
-            return "waiting"
-        if age_s < max(STALE_S, 4 / fps if fps else 0.0):
-            self._reconnects = reconnects
-            return "running"
-        return "reconnecting" if reconnects > self._reconnects else "stale"
-
     def _recent(self) -> list[_Sample]:
         """The samples of the last seconds before the newest one, and no fewer than two."""
         samples = list(self._samples)
@@ -215,15 +203,16 @@ class Tally:
         )
 
 
+def _name(age_s: float | None, fps: float | None, summary: Summary) -> str:
+    if age_s is None:
+        return "waiting"
+    if age_s < max(STALE_S, 4 / fps if fps else 0.0):
+        return "running"
+    return "reconnecting" if getattr(summary, "lost", False) else "stale"
+
+
 def _fps(samples: list[_Sample]) -> float | None:
     """Frames a second from the first frame to the last; None of fewer than two."""
     starts_s = [sample.at_s for sample in samples if sample.first]
     span_s = starts_s[-1] - starts_s[0] if starts_s else 0.0
     return round((len(starts_s) - 1) / span_s, 3) if span_s > 0 else None
-
-
-def read_board() -> Board:
-    from edgecv.devices.telemetry import read
-
-    reading = read(Path("/"))
-    return Board(temperature_c=reading.temperature_c, throttled=reading.throttled)

@@ -37,6 +37,7 @@ def parse_broker(uri: str) -> Broker:
     try:
         parts = urlsplit(address)
         host, port, user = parts.hostname, parts.port, parts.username
+        (host or "").encode("idna")  # which the client's thread would die of
     except ValueError:  # whose words may quote a piece of the password
         host = port = user = None
     topic = unquote(parts.path).strip("/") if host else ""

@@ -117,7 +117,8 @@ class Connection:
     ) -> None:
         if code.is_failure:
             self.trouble, self._refused = f"the broker refuses: {code}", True
-            self._complaints.tell(self.trouble)
+            if self._settled.is_set():  # at opening it is an error, and said there
+                self._complaints.tell(self.trouble)
         else:
             for message in self._greet():
                 client.publish(*message)

@@ -98,7 +98,8 @@ class Outlet:
             item = Item(item.result)
         with self._changed:
             if wait and traits.waits:
-                self._changed.wait_for(lambda: self._has_room() or self._refuses())
+                # Room also for the item that is being written, should it come back.
+                self._changed.wait_for(lambda: self._has_room(self._writing) or self._refuses())
             if self._refuses():
                 self._dropped += 1
                 return
@@ -108,8 +109,8 @@ class Outlet:
             self._buffer.append(item)
             self._changed.notify_all()
 
-    def _has_room(self) -> bool:
-        return len(self._buffer) < self.traits.depth
+    def _has_room(self, taken: int = 0) -> bool:
+        return len(self._buffer) + taken < self.traits.depth
 
     def _refuses(self) -> bool:
         return self._over or self._deadline_s is not None
@@ -145,7 +146,6 @@ class Outlet:
                 return None
             item = self._buffer.popleft()
             self._writing = True
-            self._changed.notify_all()
             return item
 
     def _left_s(self) -> float:
@@ -189,6 +189,7 @@ class Outlet:
             self._writing = False
             self._failed += failed
             self._delivered += not failed
+            self._changed.notify_all()
 
 
 def close_all(outlets: Sequence[Outlet], timeout_s: float = CLOSE_S) -> None:

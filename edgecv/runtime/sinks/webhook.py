@@ -8,7 +8,7 @@ import ssl
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -17,6 +17,7 @@ from edgecv.runtime.sinks.base import Context, Item, Sink, SinkBusy, Traits
 
 TIMEOUT_S = 5.0
 TOKEN = "EDGECV_WEBHOOK_TOKEN"
+SAFE = "/?%:@!$&'()*+,;=~"  # of an address: what means something, or is quoted already
 LATER = (408, 425, 429)  # of the client's errors, those that a later try may not have
 
 
@@ -25,6 +26,7 @@ def open_webhook(uri: str, context: Context) -> Sink:
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")
     except ValueError:  # whose words may quote a piece of the password
         host = port = None
     if not host:
@@ -39,7 +41,8 @@ def open_webhook(uri: str, context: Context) -> Sink:
         headers["Authorization"] = f"Bearer {token}"
     # The path is not shown: with many services it is the secret.
     name = f"{parts.scheme}://{netloc}/" + ("…" if parts.path.strip("/") or parts.query else "")
-    url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
+    path, query = (quote(part, safe=SAFE) for part in (parts.path or "/", parts.query))
+    url = urlunsplit((parts.scheme, netloc, path, query, ""))
     return Webhook(url, name, headers, context)
 
 

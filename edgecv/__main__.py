@@ -1,0 +1,5 @@
+"""`python -m edgecv`: the command line."""
+
+from edgecv.cli import main
+
+main()

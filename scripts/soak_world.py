@@ -1,0 +1,380 @@
+"""What stands around a run in soak.py: a camera, a broker, receivers and a viewer, all on loopback, some to fail."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from paho.mqtt.client import MQTTMessage
+
+HOST = "127.0.0.1"
+TOPIC = "soak"
+FPS = 10
+HOLD_S = (2.0, 4.0)  # that a photograph is shown for
+WAIT_S = 10.0
+SILENCE_S = 60.0  # of the live page, which has no picture while the camera is away
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+class _Server:
+    """An HTTP server on a port of its own, which is the same after a restart."""
+
+    def __init__(self, do: str, answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
+        """do: the handler's method, as do_GET."""
+        members = {do: lambda handler: answer(handler), "log_message": lambda *_: None}
+        self._handler = type("Handler", (BaseHTTPRequestHandler,), members)
+        self.port = free_port()
+        self.start()
+
+    def start(self) -> None:
+        self._httpd = ThreadingHTTPServer((HOST, self.port), self._handler)
+        self._httpd.daemon_threads = True
+        self._thread = threading.Thread(target=self._httpd.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No more connections; those that are open are the handlers' to end."""
+        self._httpd.shutdown()
+        self._httpd.server_close()
+        self._thread.join(WAIT_S)
+
+
+class Camera:
+    """MJPEG over HTTP: photographs, each for some seconds, every other one with something that moves.
+
+    sent: pictures that went out whole; connections: how many streams have begun.
+    """
+
+    def __init__(self, photos: list[Path], size_wh: tuple[int, int]) -> None:
+        self._photos = [_filling(path, size_wh) for path in photos]
+        self.sent = self.connections = 0
+        self._changed = threading.Condition()
+        self._jpeg, self._number = b"", -1  # the newest picture
+        self._era = 0  # a stream ends with the era it began in
+        self._halved = self._frozen = self._over = False
+        self._server = _Server("do_GET", self._stream)
+        self._thread = threading.Thread(target=self._show, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self._server.port}/stream"
+
+    def cut(self) -> None:
+        """The connection ends after a picture."""
+        self._change(era=1)
+
+    def half(self) -> None:
+        """It ends within a picture."""
+        self._change(era=1, halved=True)
+
+    def stop(self) -> None:
+        """It ends, and nobody listens any more."""
+        self._server.stop()
+        self._change(era=1)
+
+    def start(self) -> None:
+        self._server.start()
+
+    def freeze(self) -> None:
+        """The connection stays, and nothing comes; new ones are accepted, and get nothing."""
+        self._change(frozen=True)
+
+    def thaw(self) -> None:
+        self._change()
+
+    def close(self) -> None:
+        self._over = True
+        self._change(era=1)
+        self._thread.join(WAIT_S)
+        self._server.stop()
+
+    def _change(self, era: int = 0, halved: bool = False, frozen: bool = False) -> None:
+        with self._changed:
+            self._era += era
+            self._halved, self._frozen = halved, frozen
+            self._changed.notify_all()
+
+    def _show(self) -> None:
+        draw = np.random.default_rng(0)
+        number, due_s = 0, time.monotonic()
+        while True:
+            for position, photo in enumerate(self._photos):
+                moving = draw.random() < 0.5
+                for _ in range(int(FPS * draw.uniform(*HOLD_S))):
+                    jpeg = _jpeg(photo, number, moving)
+                    with self._changed:
+                        self._jpeg, self._number = jpeg, number
+                        self._changed.notify_all()
+                        due_s = max(due_s + 1 / FPS, time.monotonic())
+                        if self._changed.wait_for(lambda: self._over, due_s - time.monotonic()):
+                            return
+                    number += 1
+
+    def _stream(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        with contextlib.suppress(OSError):  # whoever watched has gone
+            for part in self._parts(handler):
+                handler.wfile.write(part)
+
+    def _parts(self, handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
+        with self._changed:
+            era = self._era
+            self._changed.wait_for(lambda: not self._frozen or era != self._era)
+            self.connections += 1
+        handler.send_response(200)
+        handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        handler.end_headers()
+        seen = -1
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: era != self._era or (self._number != seen and not self._frozen)
+                )
+                jpeg, seen = self._jpeg, self._number
+                ended, halved = era != self._era, self._halved
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+            if ended:
+                if halved:
+                    yield head + jpeg[: len(jpeg) // 2]
+                return
+            yield head + jpeg + b"\r\n"
+            with self._changed:
+                self.sent += 1
+
+
+def _filling(path: Path, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """The middle of a photograph, as large as the camera's pictures."""
+    bgr = cv2.imread(str(path))
+    assert bgr is not None, path
+    width, height = size_wh
+    scale = max(width / bgr.shape[1], height / bgr.shape[0])
+    bgr = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    top, left = (bgr.shape[0] - height) // 2, (bgr.shape[1] - width) // 2
+    return bgr[top : top + height, left : left + width]
+
+
+def _jpeg(photo: NDArray[np.uint8], number: int, moving: bool) -> bytes:
+    """The frame's number, too small for the motion gate; where it moves, a disc that is not."""
+    bgr = photo.copy()
+    height, width = bgr.shape[:2]
+    if moving:
+        x = int(width * (0.5 + 0.4 * np.sin(number / 5)))
+        cv2.circle(bgr, (x, height - height // 8), height // 12, (255, 255, 255), -1)
+    cv2.putText(bgr, str(number), (4, 12), cv2.FONT_HERSHEY_PLAIN, 0.8, (255, 255, 255))
+    jpeg: bytes = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+    return jpeg
+
+
+class Broker:
+    """mosquitto, which remembers subscribers and what they are owed while it is stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+        if program is None:
+            raise SystemExit("soak: needs mosquitto: apt install mosquitto")
+        self.port = free_port()
+        folder.mkdir()
+        lines = (f"listener {self.port} {HOST}", "allow_anonymous true", "user root", "persistence true")
+        conf = folder / "mosquitto.conf"
+        conf.write_text("\n".join((*lines, f"persistence_location {folder}/")) + "\n")
+        self._command = [program, "-c", str(conf)]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(WAIT_S)
+            self._process = None
+
+    close = stop
+
+
+class Arrived:
+    """An event that somebody got, and when."""
+
+    def __init__(self, content: bytes) -> None:
+        self.unix_s = time.time()
+        self.event: dict[str, Any] = json.loads(content)
+
+
+class Subscriber:
+    """Every event the broker has, over its restarts; some of them twice, perhaps."""
+
+    def __init__(self, port: int) -> None:
+        from paho.mqtt.client import CallbackAPIVersion, Client
+
+        self.arrived: list[Arrived] = []
+        subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, "soak", clean_session=False)
+        self._client.on_connect = lambda client, *_: client.subscribe(f"{TOPIC}/event", 1)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_message = self._take
+        self._client.reconnect_delay_set(1, 1)
+        self._client.connect_async(HOST, port)
+        self._client.loop_start()
+        if not subscribed.wait(WAIT_S):
+            raise SystemExit("soak: the broker does not answer")
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _take(self, _client: object, _data: object, message: MQTTMessage) -> None:
+        self.arrived.append(Arrived(message.payload))
+
+
+class Receiver:
+    """A webhook; while it fails it answers 500, and has not got the event."""
+
+    def __init__(self) -> None:
+        self.arrived: list[Arrived] = []
+        self.refused = 0
+        self._failing = False
+        self._server = _Server("do_POST", self._answer)
+        self.url = f"http://{HOST}:{self._server.port}/hook"
+
+    def fail(self) -> None:
+        self._failing = True
+
+    def recover(self) -> None:
+        self._failing = False
+
+    def close(self) -> None:
+        self._server.stop()
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        content = handler.rfile.read(int(handler.headers["Content-Length"]))
+        if failing := self._failing:
+            self.refused += 1
+        else:
+            self.arrived.append(Arrived(content))
+        handler.send_response(500 if failing else 204)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+
+class Visitor(threading.Thread):
+    """Somebody who looks at the run again and again: `look` until `over`; a look that fails is counted."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.over = threading.Event()
+        self.looks = 0
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            try:
+                self.look()
+                self.looks += 1
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                if not self.over.is_set():
+                    self.failures.append(f"{type(error).__name__}: {error}")
+                    self.over.wait(1)
+
+    def look(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self.over.set()
+        self.join(WAIT_S)
+
+
+class Scraper(Visitor):
+    """Reads the metrics every `period_s`; samples: name with labels -> value, the last look's."""
+
+    def __init__(self, port: int, period_s: float) -> None:
+        super().__init__()
+        self._port, self._period_s = port, period_s
+        self.samples: dict[str, float] = {}
+        self.gone_down: set[str] = set()  # counters that did
+        self.start()
+
+    def look(self) -> None:
+        from prometheus_client.parser import text_string_to_metric_families
+
+        found = {}
+        with _get(self._port, "/metrics") as answer:
+            for family in text_string_to_metric_families(answer.read().decode()):
+                for sample in family.samples:
+                    name = f"{sample.name}{sorted(sample.labels.items())}"
+                    found[name] = sample.value
+                    if family.type == "counter" and sample.value < self.samples.get(name, 0):
+                        self.gone_down.add(name)
+        self.samples = found
+        self.over.wait(self._period_s)
+
+    def value(self, name: str) -> float:
+        return self.samples.get(f"{name}[]", -1)
+
+
+class Viewer(Visitor):
+    """A browser's part: the picture for a while, then the numbers, then nobody looks."""
+
+    def __init__(self, port: int, turn_s: float) -> None:
+        super().__init__()
+        self._port, self._turn_s = port, turn_s
+        self.pictures = 0
+        self.states: dict[str, int] = {}
+        self.start()
+
+    def look(self) -> None:
+        for path, read in (("/stream.mjpg", self._picture), ("/events", self._state)):
+            end_s = time.monotonic() + self._turn_s
+            with _get(self._port, path) as answer:
+                while time.monotonic() < end_s and not self.over.is_set():
+                    read(answer)
+        self.over.wait(self._turn_s)
+
+    def _picture(self, answer: http.client.HTTPResponse) -> None:
+        while not (line := answer.readline()).lower().startswith(b"content-length:"):
+            if not line:
+                raise ValueError("the stream has ended")
+        answer.readline()
+        jpeg = answer.read(int(line.partition(b":")[2]))
+        if cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) is None:
+            raise ValueError("a picture that is none")
+        self.pictures += 1
+
+    def _state(self, answer: http.client.HTTPResponse) -> None:
+        line = answer.readline()
+        if line.startswith(b"data: "):
+            state = json.loads(line[6:])["state"]
+            self.states[state] = self.states.get(state, 0) + 1
+
+
+@contextlib.contextmanager
+def _get(port: int, path: str) -> Iterator[http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=SILENCE_S)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise ValueError(f"{path} answers {answer.status}")
+        yield answer
