@@ -43,8 +43,8 @@ class Job:
         "logits",
         "queue_s",
         "seen_s",
-        "still",
         "since_s",
+        "still",
     )
 
     def __init__(self, rule: Preprocess, classes: int, regions: int) -> None:
