@@ -102,7 +102,7 @@ def frames(source: str) -> Iterator[np.ndarray]:
 
 
 def prepared(job: Job, bgr: np.ndarray) -> np.ndarray:
-    """The middle of a frame as [1, h, w, 3] uint8 RGB."""
+    """[1, h, w, 3] uint8 RGB: the middle of a frame, resized."""
     import cv2
 
     h, w = job["size_hw"]

@@ -39,7 +39,8 @@ from runtime_tables import (
     tables,
 )
 
-from edgecv.errors import EdgecvError
+from edgecv.errors import DataError, EdgecvError, UsageError
+from edgecv.spec import Color, Format, Precision, Resize
 
 if TYPE_CHECKING:
     from edgecv.bundle import Artifact, Bundle
@@ -67,17 +68,14 @@ class Way(NamedTuple):
 def interleaved(
     table: str, case: str, ways: Sequence[Way], rounds: int, warm_up: bool = False
 ) -> list[Series]:
-    """All ways in each round, `warm_up`: and in one before, that does not count. One that fails is over."""
+    """All ways in each round; warm_up: and in one before, uncounted. A way that fails is not tried again."""
     found = [Series(table, case, way.name, way.source) for way in ways]
     for number in range(-warm_up, rounds):
         seen: dict[str, float] = {}
         for series, way in zip(found, ways, strict=True):
             if series.status != "ok":
                 continue
-            told = " ".join((table, case, way.name, way.source))
-            print(
-                f"{told}: {f'round {number + 1}' if number >= 0 else 'warm-up'}", file=sys.stderr, flush=True
-            )
+            print(f"{table}, {case}: {way.name} {way.source}", file=sys.stderr, flush=True)
             try:
                 seen[way.name] = value = way.measure(seen)
             except Unmeasured as error:
@@ -90,7 +88,7 @@ def interleaved(
 
 @dataclass(frozen=True)
 class Lab:
-    """What the measurements share. size: of a run, in seconds; video: that frames are read from."""
+    """What the measurements share. seconds: of a run; rounds, starts: how often; frames: for the memory."""
 
     environment: Mapping[str, str]
     folder: Path
@@ -183,7 +181,7 @@ class Subject:
                 Way(OURS, name, lambda seen, source=source: self.rate(source, seen)),
                 Way(SERIAL, name, lambda _, source=source: lab.per_s(self.job("serial", source))),
             ]
-            if self.artifact.format.value == "tflite" and lab.mediapipe:
+            if self.artifact.format is Format.TFLITE and lab.mediapipe:
                 ways += [self._mediapipe(lab.mediapipe, mode, source) for mode in MODES]
         return interleaved(THROUGHPUT, str(self.artifact.kind), ways, lab.rounds)
 
@@ -253,19 +251,32 @@ def own_time(lab: Lab, model: Path) -> list[Series]:
     return interleaved(OWN_TIME, model.name, ways, lab.rounds)
 
 
-def subjects(lab: Lab, bundle: str | None, only: str) -> Iterator[Subject]:
-    """The fp32 and int8 artifacts with `only` in their name; raises BundleError."""
+def subjects(lab: Lab, bundle: str | None, only: str) -> list[Subject]:
+    """The fp32 and int8 artifacts with `only` in their name.
+
+    Raises BundleError, and UsageError where there is none, or bare.py would prepare frames in another way.
+    """
     from edgecv.api import open_bundle
     from edgecv.devices import select
 
     opened, saturates = open_bundle(bundle), bool(select().detected.int8_saturates)
-    for artifact in opened.manifest.artifacts:
-        if artifact.precision.value in ("fp32", "int8") and only in str(artifact.kind):
-            yield Subject(lab, opened, artifact, saturates and artifact.precise_if_saturating)
+    rule = opened.manifest.preprocess
+    if rule.resize is not Resize.CENTER_CROP or rule.color is not Color.RGB:
+        raise UsageError(
+            f"{opened.root}: takes no RGB centre crop, as the serial loop makes it; name another"
+        )
+    chosen = [
+        Subject(lab, opened, artifact, saturates and artifact.precise_if_saturating)
+        for artifact in opened.manifest.artifacts
+        if artifact.precision in (Precision.FP32, Precision.INT8) and only in str(artifact.kind)
+    ]
+    if not chosen:
+        raise UsageError(f"{opened.root}: no fp32 or int8 artifact with {only!r} in its name")
+    return chosen
 
 
 def measured(lab: Lab, given: argparse.Namespace) -> Iterator[list[Series]]:
-    chosen = list(subjects(lab, given.bundle, given.only))
+    chosen = subjects(lab, given.bundle, given.only)
     for table, measure, needs_video in (
         (THROUGHPUT, Subject.throughput, False),
         (START, Subject.start, True),
@@ -337,7 +348,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def sample_video() -> Path | None:
     from edgecv import data
-    from edgecv.errors import DataError
 
     try:
         return data.sample_video()

@@ -20,7 +20,8 @@ FORMATS = ("tflite", "onnx", "openvino")
 PRECISIONS = ("fp32", "fp16", "int8", "dynamic")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# Options may also come from the environment, as EDGECV_RUN_SOURCE does: a service's passwords do.
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EDGECV"})
 @click.version_option(__version__, prog_name="edgecv")
 @click.option("--debug", is_flag=True, envvar="EDGECV_DEBUG", help="Show tracebacks and library messages.")
 def cli(debug: bool) -> None:
@@ -266,6 +267,66 @@ def run(
         )
         with opened as session:
             show.run(session)
+
+
+@cli.group()
+def service() -> None:
+    """Keep `edgecv run` running: a systemd service."""
+
+
+def service_options(command: Any) -> Any:
+    for option in (
+        click.option("--system", is_flag=True, help="The machine's service, not the user's; takes root."),
+        click.option("--name", default="edgecv", show_default=True, help="The service's name."),
+    ):
+        command = option(command)
+    return command
+
+
+@service.command("install")
+@service_options
+@click.option(
+    "--memory-max", "memory_max_mb", type=click.IntRange(min=1), metavar="MB", help="Its memory limit."
+)
+@click.option(
+    "--watchdog",
+    "watchdog_s",
+    default=60,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="SECONDS",
+    help="Start it again when it was silent for so long.",
+)
+@click.option("--replace", is_flag=True, help="Replace a unit that edgecv did not write.")
+@click.argument("arguments", nargs=-1, metavar="-- RUN_OPTIONS")
+def service_install(name: str, system: bool, arguments: tuple[str, ...], **options: Any) -> None:
+    """Write, enable and start the unit that runs `edgecv run RUN_OPTIONS`.
+
+    For example: edgecv service install -- my-bundle --source 0 --out mqtt://broker/door
+    """
+    from edgecv import service, show
+
+    run.make_context("edgecv run", list(arguments))  # a mistake is said now, not in the journal
+    show.installed(service.install(name, arguments, user=not system, **options))
+
+
+@service.command("status")
+@service_options
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def service_status(name: str, system: bool, as_json: bool) -> None:
+    """Say what systemd knows of the service."""
+    from edgecv import service, show
+
+    show.service_status(service.status(name, user=not system), as_json)
+
+
+@service.command("remove")
+@service_options
+def service_remove(name: str, system: bool) -> None:
+    """Stop and disable the service, and remove its unit."""
+    from edgecv import service
+
+    click.echo(f"Removed {service.remove(name, user=not system)}")
 
 
 @cli.command()

@@ -74,7 +74,7 @@ def install(
     unit = unit_path(name, user)
     _may_write(user)
     if unit.exists() and not (replace or _ours(unit)):
-        raise UsageError(f"{unit} exists, and edgecv did not write it; choose another --name")
+        raise UsageError(f"{unit} exists, and edgecv did not write it; give another --name, or --replace")
     written = Unit(
         unit.stem,
         tuple(run_arguments),

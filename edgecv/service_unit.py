@@ -56,9 +56,7 @@ class Unit:
                 raise UsageError(f"{key!r} is not the name of an environment variable")
         command = " ".join(quoted(word) for word in (sys.executable, "-m", "edgecv", "run", *self.arguments))
         folder = str(self.folder.absolute())
-        quoted(
-            folder
-        )  # systemd takes it as it is, spaces and quotes included, but refuses the same characters
+        quoted(folder)  # goes without quotes, but the same characters are refused
         variables = {**VARIABLES, **self.environment}.items()
         lines = (
             MARKER,

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgecv.runtime.replay import Replayed
     from edgecv.runtime.results import Result, Summary
     from edgecv.runtime.session import Session
+    from edgecv.service import Installed, Status
 
 REDRAW_S = 0.1  # of the live line
 TRIED = ("Recipe", "Verdict", "Why", "Drop (95 % interval)", "Agree, %", "Latency, ms")
@@ -279,6 +280,22 @@ def _summary(summary: Summary) -> str:
     return text
 
 
+def installed(done: Installed) -> None:
+    click.echo(f"Wrote {done.unit}" + (", and started it" if done.running else ""))
+    _notes(done.notes)
+
+
+def service_status(found: Status, as_json: bool) -> None:
+    import json
+
+    facts = found._asdict()
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        memory_mb = facts.pop("memory_mb")
+        _facts({**facts, "memory": f"{memory_mb} MB" if memory_mb else None})
+
+
 def report(result: Report, written: Written) -> None:
     from edgecv.reports.table import terminal_table
 
@@ -366,11 +383,14 @@ def detected(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
+    _facts({name: value for name, value in facts.items() if name != "note" or value})
+
+
+def _facts(facts: Mapping[str, Any]) -> None:
+    """Names and values, a line each."""
     table = _table("", "", numbers=0)
     table.show_header = False
     for name, value in facts.items():
-        if name == "note" and value is None:
-            continue
         shown = ", ".join(value) if isinstance(value, list) else value
         table.add_row(name.replace("_", " "), "unknown" if value in (None, "", []) else str(shown))
     _console().print(table)

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ TOPIC = "soak"
 FPS = 10
 HOLD_S = (2.0, 4.0)  # that a photograph is shown for
 WAIT_S = 10.0
+KEEP = 1000  # snapshots that stay
+FROZEN_S = 5.0  # --frozen
+# Methods of the Camera that cost the run its connection.
+CAMERA_FAULTS = ("cut", "stop", "freeze", "half")
 SILENCE_S = 60.0  # of the live page, which has no picture while the camera is away
 
 
@@ -212,8 +217,6 @@ class Broker:
             self._process.wait(WAIT_S)
             self._process = None
 
-    close = stop
-
 
 class Arrived:
     """An event that somebody got, and when."""
@@ -378,3 +381,47 @@ def _get(port: int, path: str) -> Iterator[http.client.HTTPResponse]:
         if answer.status != 200:
             raise ValueError(f"{path} answers {answer.status}")
         yield answer
+
+
+@dataclass
+class World:
+    """Everything around a run, and where it writes."""
+
+    folder: Path
+    camera: Camera
+    broker: Broker
+    subscriber: Subscriber
+    webhook: Receiver
+    metrics_port: int
+    page_port: int
+
+    @property
+    def files(self) -> dict[str, Path]:
+        names = {"jsonl": "results.jsonl", "csv": "results.csv", "video": "clip.mp4", "snapshots": "snaps"}
+        return {kind: self.folder / name for kind, name in names.items()}
+
+    def options(self) -> list[str]:
+        """Of `edgecv run`."""
+        outs = [str(self.files[kind]) for kind in ("jsonl", "csv", "video")]
+        outs += [f"{self.files['snapshots']}/?keep={KEEP}", f"mqtt://{HOST}:{self.broker.port}/{TOPIC}"]
+        outs += [self.webhook.url, f"prometheus:{HOST}:{self.metrics_port}"]
+        return [
+            *("--source", self.camera.url, "--frozen", f"{FROZEN_S:g}", "--motion-gate"),
+            *("--precision", "int8", "--threads", "1", "--on", "0.25", "--hits", "2/3"),
+            *(word for out in outs for word in ("--out", out)),
+            *("--serve", f"{HOST}:{self.page_port}"),
+        ]
+
+
+@contextlib.contextmanager
+def world(folder: Path, photos: list[Path], size_wh: tuple[int, int]) -> Iterator[World]:
+    with contextlib.ExitStack() as stack:
+        broker = Broker(folder / "broker")
+        stack.callback(broker.stop)
+        subscriber = Subscriber(broker.port)
+        stack.callback(subscriber.close)
+        webhook = Receiver()
+        stack.callback(webhook.close)
+        camera = Camera(photos, size_wh)
+        stack.callback(camera.close)
+        yield World(folder, camera, broker, subscriber, webhook, free_port(), free_port())

@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,14 @@ FLAGS = (
     "--no-first-run",
     "--remote-debugging-pipe",
 )
+# Becomes Chromium, which reads from descriptor 3 and writes to 4; out of the way first, they may be either.
+LAUNCH = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 10) for number in sys.argv[1:3]]
+os.dup2(pipes[0], 3)
+os.dup2(pipes[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Tab:
@@ -124,13 +133,12 @@ class Browser:
 
 @contextlib.contextmanager
 def chromium(profile: Path) -> Iterator[Browser]:
-    """A headless browser with a profile of its own; it reads from descriptor 3 and writes to 4."""
+    """A headless browser with a profile of its own."""
     to_child, write_fd = os.pipe()
     read_fd, from_child = os.pipe()
-    # dup2 in a shell: descriptors 3 and 4 of this process may be taken.
-    command = f'exec "$0" "$@" 3<&{to_child} 4>&{from_child}'
+    command = [sys.executable, "-c", LAUNCH, str(to_child), str(from_child), str(CHROMIUM), *FLAGS]
     process = subprocess.Popen(
-        ["sh", "-c", command, str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        [*command, f"--user-data-dir={profile}", "about:blank"],
         pass_fds=(to_child, from_child),
         stderr=subprocess.DEVNULL,
     )

@@ -43,8 +43,10 @@ def make_context(summary: Callable[[], Summary] = make_summary) -> Context:
 
 def make_result(frame: int, latency_ms: float = 20.0, cat: float = 0.75, **changes: Any) -> Result:
     top = (Prediction(index=0, label="cat", score=cat), Prediction(index=1, label="dog", score=1 - cat))
-    values = {"time_s": frame / 30, "unix_s": 1_700_000_000.25 + frame, "queue_ms": 1.0, "infer_ms": 9.0}
-    return Result(frame=frame, latency_ms=latency_ms, top=top, **{**values, **changes})
+    values = {"top": top, "time_s": frame / 30, "unix_s": 1_700_000_000.25 + frame}
+    return Result(
+        frame=frame, latency_ms=latency_ms, **{**values, "queue_ms": 1.0, "infer_ms": 9.0, **changes}
+    )
 
 
 def make_event(label: str = "cat", **changes: Any) -> Event:

@@ -53,6 +53,7 @@ class Connection:
         self._changed = threading.Condition()
         # Written by the client's thread.
         self.connected = False
+        self._sending = False  # an answer is due to what was sent last
         self._acknowledged: set[int] = set()
         self.trouble = f"no answer from {broker.host}:{broker.port}"  # why nothing goes
         self._refused = False
@@ -72,6 +73,7 @@ class Connection:
         """Publish with qos 1; `arrived` tells of the last messages that were sent."""
         with self._changed:
             self._acknowledged.clear()
+            self._sending = True
         # Not under the lock: the client calls _on_publish with one of its own held, which publish() takes.
         self._awaited = {self.publish(message) for message in messages}
 
@@ -79,7 +81,8 @@ class Connection:
         """Wait for the broker to acknowledge; False when it did not in time, or is gone meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: self._all_there() or not self.connected, ACKNOWLEDGE_S)
-            return self._all_there()
+            self._sending = not self._all_there()
+            return not self._sending
 
     def close(self, farewell: Message) -> None:
         self._ending = True
@@ -148,5 +151,6 @@ class Connection:
 
     def _on_publish(self, _client: Client, _data: object, mid: int, _code: ReasonCode, _: Properties) -> None:
         with self._changed:
-            self._acknowledged.add(mid)
-            self._changed.notify_all()
+            if self._sending:
+                self._acknowledged.add(mid)
+                self._changed.notify_all()
