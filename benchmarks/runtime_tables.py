@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 LIMIT, OURS, SERIAL, MEDIAPIPE = "limit", "edgecv", "serial loop", "MediaPipe"
-PREPARATION, IMPORT_CLICK, HELP = "preparation", "import click", "edgecv --help"
+PREPARATION = "preparation"
 IMPOSSIBLE = 1.05  # of the limit: more than timing can explain
 THROUGHPUT, OWN_TIME, START, MEMORY = "throughput", "own-time", "start", "memory"
 

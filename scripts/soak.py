@@ -1,10 +1,10 @@
-"""Run `edgecv run` for an hour against a camera, a broker and a webhook that fail, and account for everything.
+"""Let `edgecv run` go on for an hour with a camera, a broker and a webhook that fail, and account for all.
 
     python scripts/soak.py [--minutes 60] [--bundle PATH] [--json FILE]
 
-Needs the extras `convert` (its photographs, and the default bundle, which is converted when it is missing) and
-`test`, and mosquitto. Everything is on 127.0.0.1. Prints a line for each check, and the table that stands in
-docs/reliability.md; when a check failed the exit code is 1, and the run's files are kept.
+Needs mosquitto and the extras `test` and `convert`: the latter for its photographs, and to make the default
+bundle where it is missing. Everything is on 127.0.0.1. Prints a line for each check, and the table that is in
+docs/reliability.md. When a check failed, the exit code is 1 and the run's files are kept.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from typing import NamedTuple
 
 import psutil
 import soak_checks as checks
+from soak_camera import FAULTS, HOST
 from soak_checks import Sample
 from soak_report import Fault, Outcome, judge, table
-from soak_world import CAMERA_FAULTS, HOST, Scraper, Viewer, World, world
+from soak_world import Scraper, Viewer, World, world
 
 from edgecv import api
 from edgecv.data import sample_photos
@@ -41,7 +42,7 @@ LAST_S = 25.0  # without a new fault, at the end
 
 
 class Action(NamedTuple):
-    """`at_s` seconds after the start a method of one of the World's members is called; who == "": a sample."""
+    """`at_s` seconds after the start a method of a member of the World is called; who == "": a sample."""
 
     at_s: float
     who: str = ""
@@ -57,7 +58,7 @@ def plan(total_s: float) -> list[Action]:
     last_s, short = total_s - LAST_S, min(1.0, total_s / 180)
     actions = [Action(number * SAMPLE_S) for number in range(1, int(total_s / SAMPLE_S) + 1)]
     for number in range(int(last_s / camera_s)):
-        at_s, what = (number + 1) * camera_s, CAMERA_FAULTS[number % len(CAMERA_FAULTS)]
+        at_s, what = (number + 1) * camera_s, tuple(FAULTS)[number % len(FAULTS)]
         actions.append(Action(at_s, "camera", what))
         if what == "stop":
             actions.append(Action(at_s + STOPPED_S * short, "camera", "start"))
@@ -152,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcome = soak(around, given.bundle, 60 * given.minutes)
         made, numbers = judge(outcome, around)
     passed = all(check.passed for check in made)
-    print("\n".join(map(str, made)), "", table(made, numbers, outcome), sep="\n")
+    print("\n".join(map(str, made)), "", table(made, numbers), sep="\n")
     if given.json:
         content = {
             "minutes": given.minutes,

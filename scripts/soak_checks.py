@@ -1,4 +1,4 @@
-"""What soak.py judges a run by: whether it stays as large as it was, and whether every item is accounted for."""
+"""What soak.py judges a run by: it stays as large as it was, and every frame and item is accounted for."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def told(stderr: str) -> Told:
 
 
 def windows(total_s: float) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The two stretches that are compared: minute 5, or what follows the first third of a short run; the last."""
+    """What is compared: minute 5, or what follows the first third of a short run; and the end."""
     span_s = min(60.0, total_s / 3)
     start_s = 300.0 if total_s >= 900 else total_s / 3
     return (start_s, start_s + span_s), (total_s - span_s, total_s)
@@ -187,5 +187,5 @@ def camera(summary: Told, sent: int, connections: int) -> Check:
 
 
 def longest_gap_s(times_s: Sequence[float], begin_s: float, end_s: float) -> float:
-    """The longest time without a result that begins after begin_s and before end_s; times_s: ascending."""
-    return max((b - a for a, b in pairwise(times_s) if b > begin_s and a < end_s), default=0.0)
+    """The longest time without a result, of those whose middle is in between; times_s: ascending."""
+    return max((b - a for a, b in pairwise(times_s) if begin_s < (a + b) / 2 < end_s), default=0.0)

@@ -1,8 +1,9 @@
-"""What came of a soak: the run's own words held against what its files and receivers have, and the table of it."""
+"""What came of a soak: the run's own words held against its files and what receivers got, and a table."""
 
 from __future__ import annotations
 
 import csv
+import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,22 +13,17 @@ from typing import Any, NamedTuple
 import cv2
 import msgspec
 import soak_checks as checks
+from soak_camera import FAULTS
 from soak_checks import Check, Counts, Key, Sample, Told
-from soak_world import CAMERA_FAULTS, KEEP, Scraper, Viewer, World
+from soak_world import KEEP, Scraper, Viewer, World
 
 from edgecv.runtime.results import Result
 from edgecv.timing import nearest_rank
 
-SINKS = (
-    "jsonl",
-    "csv",
-    "video",
-    "snapshots",
-    "mqtt",
-    "webhook",
-    "prometheus",
-    "page",
-)  # in the summary's order
+SINKS = (  # in the order of the summary
+    *("jsonl", "csv", "video", "snapshots"),
+    *("mqtt", "webhook", "prometheus", "page"),
+)
 
 
 class Fault(NamedTuple):
@@ -52,7 +48,7 @@ class Outcome:
 
 @dataclass
 class Found:
-    """What is there at the end. frames, times_s and latencies_ms: of the JSON lines, the truth about the run."""
+    """What is there at the end. frames, times_s, latencies_ms: of the JSON lines, the truth about the run."""
 
     frames: list[int]
     times_s: list[float]
@@ -96,7 +92,7 @@ def judge(outcome: Outcome, around: World) -> tuple[list[Check], dict[str, Any]]
     made += checks.steady(outcome.curve, outcome.total_s)
     made += checks.frames(summary, found.frames)
     made.append(checks.camera(summary, around.camera.sent, around.camera.connections))
-    lost = sum(fault.what in CAMERA_FAULTS for fault in outcome.faults)
+    lost = sum(fault.what in FAULTS for fault in outcome.faults)
     made.append(Check("reconnects", summary.reconnects >= lost, f"{summary.reconnects}, {lost} faults"))
     made.append(
         Check(
@@ -111,8 +107,10 @@ def judge(outcome: Outcome, around: World) -> tuple[list[Check], dict[str, Any]]
 
 
 def _ended(outcome: Outcome) -> Iterator[Check]:
-    crashed = outcome.ended_early or "Traceback" in outcome.stderr
-    yield Check("no crash", not crashed, "ran until SIGTERM" if not crashed else outcome.stderr[-2000:])
+    errors = re.findall(r"^Traceback .*\n(?:\s.*\n)*(.*)", outcome.stderr, re.MULTILINE)
+    told = f"tracebacks: {len(errors)}{_first(errors)}"
+    until = "ended by itself" if outcome.ended_early else "ran until SIGTERM"
+    yield Check("no crash", not outcome.ended_early and not errors, f"{until}; {told}")
     passed = outcome.status == 0 and outcome.exit_s <= checks.EXIT_S
     yield Check("exit", passed, f"code {outcome.status}, {outcome.exit_s:.1f} s after SIGTERM")
 
@@ -183,7 +181,7 @@ def _numbers(outcome: Outcome, summary: Told, found: Found, around: World) -> di
 
 
 def _gaps_s(faults: Sequence[Fault], times_s: Sequence[float]) -> dict[str, list[float]]:
-    of_camera = [fault for fault in faults if fault.what in CAMERA_FAULTS]
+    of_camera = [fault for fault in faults if fault.what in FAULTS]
     ends_s = [*(fault.unix_s for fault in of_camera[1:]), times_s[-1]]
     gaps_s: dict[str, list[float]] = {}
     for fault, end_s in zip(of_camera, ends_s, strict=True):
@@ -191,12 +189,12 @@ def _gaps_s(faults: Sequence[Fault], times_s: Sequence[float]) -> dict[str, list
     return gaps_s
 
 
-def table(made: Sequence[Check], numbers: dict[str, Any], outcome: Outcome) -> str:
+def table(made: Sequence[Check], numbers: dict[str, Any]) -> str:
     """Markdown, for docs/reliability.md."""
     lines = ["| | |", "|---|---|"]
     lines += [f"| {check.name} | {'' if check.passed else '**failed** '}{check.numbers} |" for check in made]
     for what, gaps_s in numbers.get("gaps_s", {}).items():
         middle, most = sorted(gaps_s)[len(gaps_s) // 2], max(gaps_s)
         text = f"{len(gaps_s)} times: no result for {middle:.1f} s (median), {most:.1f} s at most"
-        lines.append(f"| {CAMERA_FAULTS[what]} | {text} |")
+        lines.append(f"| {FAULTS[what]} | {text} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What stands around a run in soak.py: a camera, a broker, receivers and a viewer, all on loopback, some to fail."""
+"""What stands around a run in soak.py beside its camera: a broker, receivers and viewers, all on loopback."""
 
 from __future__ import annotations
 
@@ -6,190 +6,26 @@ import contextlib
 import http.client
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from soak_camera import HOST, WAIT_S, Camera, Server, free_port
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from paho.mqtt.client import MQTTMessage
 
-HOST = "127.0.0.1"
 TOPIC = "soak"
-FPS = 10
-HOLD_S = (2.0, 4.0)  # that a photograph is shown for
-WAIT_S = 10.0
 KEEP = 1000  # snapshots that stay
 FROZEN_S = 5.0  # --frozen
-# Methods of the Camera that cost the run its connection.
-CAMERA_FAULTS = ("cut", "stop", "freeze", "half")
 SILENCE_S = 60.0  # of the live page, which has no picture while the camera is away
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-class _Server:
-    """An HTTP server on a port of its own, which is the same after a restart."""
-
-    def __init__(self, do: str, answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
-        """do: the handler's method, as do_GET."""
-        members = {do: lambda handler: answer(handler), "log_message": lambda *_: None}
-        self._handler = type("Handler", (BaseHTTPRequestHandler,), members)
-        self.port = free_port()
-        self.start()
-
-    def start(self) -> None:
-        self._httpd = ThreadingHTTPServer((HOST, self.port), self._handler)
-        self._httpd.daemon_threads = True
-        self._thread = threading.Thread(target=self._httpd.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """No more connections; those that are open are the handlers' to end."""
-        self._httpd.shutdown()
-        self._httpd.server_close()
-        self._thread.join(WAIT_S)
-
-
-class Camera:
-    """MJPEG over HTTP: photographs, each for some seconds, every other one with something that moves.
-
-    sent: pictures that went out whole; connections: how many streams have begun.
-    """
-
-    def __init__(self, photos: list[Path], size_wh: tuple[int, int]) -> None:
-        self._photos = [_filling(path, size_wh) for path in photos]
-        self.sent = self.connections = 0
-        self._changed = threading.Condition()
-        self._jpeg, self._number = b"", -1  # the newest picture
-        self._era = 0  # a stream ends with the era it began in
-        self._halved = self._frozen = self._over = False
-        self._server = _Server("do_GET", self._stream)
-        self._thread = threading.Thread(target=self._show, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self._server.port}/stream"
-
-    def cut(self) -> None:
-        """The connection ends after a picture."""
-        self._change(era=1)
-
-    def half(self) -> None:
-        """It ends within a picture."""
-        self._change(era=1, halved=True)
-
-    def stop(self) -> None:
-        """It ends, and nobody listens any more."""
-        self._server.stop()
-        self._change(era=1)
-
-    def start(self) -> None:
-        self._server.start()
-
-    def freeze(self) -> None:
-        """The connection stays, and nothing comes; new ones are accepted, and get nothing."""
-        self._change(frozen=True)
-
-    def thaw(self) -> None:
-        self._change()
-
-    def close(self) -> None:
-        self._over = True
-        self._change(era=1)
-        self._thread.join(WAIT_S)
-        self._server.stop()
-
-    def _change(self, era: int = 0, halved: bool = False, frozen: bool = False) -> None:
-        with self._changed:
-            self._era += era
-            self._halved, self._frozen = halved, frozen
-            self._changed.notify_all()
-
-    def _show(self) -> None:
-        draw = np.random.default_rng(0)
-        number, due_s = 0, time.monotonic()
-        while True:
-            for position, photo in enumerate(self._photos):
-                moving = draw.random() < 0.5
-                for _ in range(int(FPS * draw.uniform(*HOLD_S))):
-                    jpeg = _jpeg(photo, number, moving)
-                    with self._changed:
-                        self._jpeg, self._number = jpeg, number
-                        self._changed.notify_all()
-                        due_s = max(due_s + 1 / FPS, time.monotonic())
-                        if self._changed.wait_for(lambda: self._over, due_s - time.monotonic()):
-                            return
-                    number += 1
-
-    def _stream(self, handler: BaseHTTPRequestHandler) -> None:
-        handler.close_connection = True
-        with contextlib.suppress(OSError):  # whoever watched has gone
-            for part in self._parts(handler):
-                handler.wfile.write(part)
-
-    def _parts(self, handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
-        with self._changed:
-            era = self._era
-            self._changed.wait_for(lambda: not self._frozen or era != self._era)
-            self.connections += 1
-        handler.send_response(200)
-        handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        handler.end_headers()
-        seen = -1
-        while True:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: era != self._era or (self._number != seen and not self._frozen)
-                )
-                jpeg, seen = self._jpeg, self._number
-                ended, halved = era != self._era, self._halved
-            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-            if ended:
-                if halved:
-                    yield head + jpeg[: len(jpeg) // 2]
-                return
-            yield head + jpeg + b"\r\n"
-            with self._changed:
-                self.sent += 1
-
-
-def _filling(path: Path, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """The middle of a photograph, as large as the camera's pictures."""
-    bgr = cv2.imread(str(path))
-    assert bgr is not None, path
-    width, height = size_wh
-    scale = max(width / bgr.shape[1], height / bgr.shape[0])
-    bgr = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    top, left = (bgr.shape[0] - height) // 2, (bgr.shape[1] - width) // 2
-    return bgr[top : top + height, left : left + width]
-
-
-def _jpeg(photo: NDArray[np.uint8], number: int, moving: bool) -> bytes:
-    """The frame's number, too small for the motion gate; where it moves, a disc that is not."""
-    bgr = photo.copy()
-    height, width = bgr.shape[:2]
-    if moving:
-        x = int(width * (0.5 + 0.4 * np.sin(number / 5)))
-        cv2.circle(bgr, (x, height - height // 8), height // 12, (255, 255, 255), -1)
-    cv2.putText(bgr, str(number), (4, 12), cv2.FONT_HERSHEY_PLAIN, 0.8, (255, 255, 255))
-    jpeg: bytes = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
-    return jpeg
 
 
 class Broker:
@@ -259,7 +95,7 @@ class Receiver:
         self.arrived: list[Arrived] = []
         self.refused = 0
         self._failing = False
-        self._server = _Server("do_POST", self._answer)
+        self._server = Server("do_POST", self._answer)
         self.url = f"http://{HOST}:{self._server.port}/hook"
 
     def fail(self) -> None:

@@ -111,7 +111,8 @@ def test_run_prints_one_json_object_a_frame(bundle: Bundle, photos: Path) -> Non
     )
     assert done.exit_code == 0, done.output
     results = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [sorted(result) for result in results] == [["frame", "latency_ms", "name", "time_s", "top"]] * 2
+    keys = ["frame", "infer_ms", "latency_ms", "name", "queue_ms", "time_s", "top", "unix_s"]
+    assert [sorted(result) for result in results] == [keys] * 2
     assert results[0]["name"] == "1-black.png"
     assert results[0]["top"][0]["index"] == 0
     assert results[1]["top"][0]["label"] == "class 9"
@@ -170,7 +171,9 @@ def test_a_signal_ends_the_run_with_a_summary(bundle: Bundle, number: int, sourc
         process.send_signal(number)
         errors = errors_of(process)
     assert process.returncode == 0
-    assert "dropped" in errors.splitlines()[-1]
+    *_, summary, sink = errors.splitlines()
+    assert "dropped" in summary
+    assert sink.startswith("-: ")
     assert "Traceback" not in errors
 
 

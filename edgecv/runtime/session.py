@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,10 +14,10 @@ from edgecv.devices import Selected
 from edgecv.runtime.engines import Engine, open_engine
 from edgecv.runtime.pipeline import Run, Settings, engine_options
 from edgecv.runtime.results import Result, Summary
-from edgecv.runtime.sinks import open_sink
-from edgecv.runtime.sinks.base import Context, Sink
-from edgecv.runtime.sinks.outlet import Outlet
+from edgecv.runtime.sinks import Context, Outlet, Sink, close_all, open_sink
 from edgecv.runtime.sources import masked_uri, open_source
+
+STOP_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,7 @@ class Wanted:
 class Session:
     """A run about to start: what it runs on, with which artifact and engine, and what is worth saying.
 
-    Iterate it for results. stop: ends the run after the frames in hand; safe from a signal handler.
-    page: where the live page is.
+    Iterate it for results. page: where the live page is.
     """
 
     run: Run
@@ -62,16 +62,19 @@ class Session:
                 return
 
     def stop(self) -> None:
+        """End after the frames in hand have been answered; safe from a signal handler."""
         self.run.stop()
+        # A run that waits for room before a stuck reader does not hear of it: that ends, too.
+        closing = threading.Timer(STOP_S, close_all, [self.outlets])
+        closing.daemon = True
+        closing.start()
 
     def close(self) -> None:
-        """Deliver what the sinks still hold, and close them."""
-        for outlet in self.outlets:
-            outlet.close()
+        """Deliver what the sinks still hold, within seconds, and close them."""
+        close_all(self.outlets)
 
     def summary(self) -> Summary:
-        counts = tuple(outlet.counts() for outlet in self.outlets)
-        return msgspec.structs.replace(self.run.summary(), sinks=counts)
+        return _summary(self.run, self.outlets)
 
 
 @contextlib.contextmanager
@@ -102,22 +105,31 @@ def open_session(
             )
         )
         run = Run(bundle, engine, source, settings, load)
+        outlets: list[Outlet] = []
         context = Context(
             model=f"{bundle.manifest.name} {artifact.kind}",
             labels=bundle.labels,
             device=selected.profile.title,
             engine=engine.name,
             source=where,
-            summary=lambda: session.summary(),
+            summary=lambda: _summary(run, outlets),
             fps=source.fps,
+            top_k=settings.top_k,
         )
-        sinks: list[Sink] = [open_sink(uri, context) for uri in wanted.out]
+
+        def attach(sink: Sink) -> None:
+            outlets.append(Outlet(sink))
+            stack.callback(outlets[-1].close)
+
+        for uri in wanted.out:
+            attach(open_sink(uri, context))
         page = None
         if wanted.serve is not None:
             from edgecv.runtime.page import open_page
 
             page = open_page(wanted.serve, context, run.controls, wanted.token)
-            sinks.append(page)
+            attach(page)
+        stack.callback(close_all, outlets)  # first of all, and all at once
         session = Session(
             run=run,
             live=source.live,
@@ -127,7 +139,10 @@ def open_session(
             source=where,
             notes=tuple(notes),
             page=page.url if page else None,
-            outlets=tuple(Outlet(sink) for sink in sinks),
+            outlets=tuple(outlets),
         )
-        stack.callback(session.close)
         yield session
+
+
+def _summary(run: Run, outlets: Sequence[Outlet]) -> Summary:
+    return msgspec.structs.replace(run.summary(), sinks=tuple(outlet.counts() for outlet in outlets))

@@ -55,12 +55,16 @@ class MjpegServer:
             self._parts.append(part)
             self._changed.notify_all()
 
-    def parts(self) -> Iterator[bytes]:
-        """What is for a client that has just come, until it is cut or another one comes."""
+    def come(self, path: str) -> int:
+        """A client has asked for this path; its number. From here on, parts are its own."""
         with self._changed:
             self._clients += 1
-            me = self._clients
             self._changed.notify_all()
+            self.asked.put(path)
+            return self._clients
+
+    def parts(self, me: int) -> Iterator[bytes]:
+        """What is for this client, until it is cut or another one comes."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._parts or self._closed or self._clients != me)
@@ -90,7 +94,7 @@ def serving(port: int = 0) -> Iterator[MjpegServer]:
             """Not on the test's stderr."""
 
         def do_GET(self) -> None:
-            server.asked.put(self.path)
+            client = server.come(self.path)
             if self.path == "/page":
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html")
@@ -102,7 +106,7 @@ def serving(port: int = 0) -> Iterator[MjpegServer]:
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
             with contextlib.suppress(OSError):  # the client has gone
-                for part in server.parts():
+                for part in server.parts(client):
                     self.wfile.write(part)
 
     httpd = ThreadingHTTPServer(("127.0.0.1", port), Handler)

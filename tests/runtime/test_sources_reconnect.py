@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Iterator
 
@@ -18,7 +19,6 @@ from edgecv.runtime.sources.live import Live, Patience
 from edgecv.runtime.sources.stream import open_stream
 
 AT_ONCE = Patience(first_wait_s=0.0)
-IMPATIENT = Patience(frozen_s=0.1, first_wait_s=0.0)
 
 
 class Device:
@@ -26,9 +26,11 @@ class Device:
 
     def __init__(self, *found: Script | SourceError | ValueError | threading.Event) -> None:
         self.found = list(found)
+        self.opened: queue.Queue[str] = queue.Queue()
 
     def open(self, stop: threading.Event) -> Opened:
         found = self.found.pop(0)
+        self.opened.put("open")
         if isinstance(found, Exception):
             raise found
         if isinstance(found, threading.Event):
@@ -48,6 +50,13 @@ class Waits(threading.Event):
         if timeout:
             self.seconds.append(timeout)
         return self.is_set()
+
+
+def freeze(source: Live) -> None:
+    """Let the time be up for the reader's next sign of life."""
+    with source._changed:
+        source._due_s = 0.0
+        source._changed.notify_all()
 
 
 @pytest.fixture(autouse=True)
@@ -130,9 +139,10 @@ def test_a_slip_of_ours_is_not_retried() -> None:
 
 def test_a_read_that_never_returns_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     first = Script(1)
-    with Live(Device(first, Script(2)).open, "camera", IMPATIENT) as source:
+    with Live(Device(first, Script(2)).open, "camera", AT_ONCE) as source:
         assert level(next(source)) == 1
         abandoned = source._thread
+        freeze(source)
         assert level(next(source)) == 2
         assert source.counts == Counts(reconnects=1)
         assert not first.released.is_set()
@@ -141,36 +151,39 @@ def test_a_read_that_never_returns_is_left_alone(caplog: pytest.LogCaptureFixtur
         abandoned.join(WAIT_S)
         assert source.counts == Counts(reconnects=1)
         assert source._newest is None
-    assert caplog.messages[0].startswith("camera is lost (no frame for 0.1 s)")
+    assert caplog.messages[0].startswith("camera is lost (no frame for 10 s)")
 
 
-def test_an_opening_that_never_returns_is_left_alone(
-    stuck: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live_module, "OPENING_S", 0.1)
-    with Live(Device(Script(1, "end"), stuck, Script(2)).open, "camera", IMPATIENT) as source:
-        assert [level(next(source)) for _ in range(2)] == [1, 2]
+def test_an_opening_that_never_returns_is_left_alone(stuck: threading.Event) -> None:
+    device = Device(Script(1, "end"), stuck, Script(2))
+    with Live(device.open, "camera", AT_ONCE) as source:
+        assert level(next(source)) == 1
+        assert device.opened.get(timeout=WAIT_S) == device.opened.get(timeout=WAIT_S) == "open"
+        freeze(source)
+        assert level(next(source)) == 2
         assert source.counts.reconnects == 1
 
 
 def test_a_driver_that_hangs_for_good_ends_the_run(
     stuck: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_module, "OPENING_S", 0.05)
-    monkeypatch.setattr(live_module, "MAX_STUCK", 2)
-    with Live(Device(Script(1, "end"), *[stuck] * 3).open, "camera", IMPATIENT) as source:
+    monkeypatch.setattr(live_module, "MAX_STUCK", 0)
+    device = Device(Script(1, "end"), stuck)
+    with Live(device.open, "camera", AT_ONCE) as source:
         assert level(next(source)) == 1
-        with pytest.raises(SourceError, match="camera: 3 reads never returned"):
+        assert device.opened.get(timeout=WAIT_S) == device.opened.get(timeout=WAIT_S) == "open"
+        freeze(source)
+        with pytest.raises(SourceError, match="camera: 1 reads never returned"):
             next(source)
 
 
 @pytest.mark.parametrize(("frames", "ends"), [([1], StopIteration), ([], SourceError)])
 def test_a_frozen_source_that_is_not_to_come_back_ends(frames: list[int], ends: type[Exception]) -> None:
-    patience = Patience(reconnect=False, frozen_s=0.05)
     script = Script(*frames)
-    with Live(script.open, "camera", patience) as source:
+    with Live(script.open, "camera", Patience(reconnect=False)) as source:
         for value in frames:
             assert level(next(source)) == value
+        freeze(source)
         with pytest.raises(ends):
             next(source)
         script.play("end")
@@ -178,10 +191,9 @@ def test_a_frozen_source_that_is_not_to_come_back_ends(frames: list[int], ends: 
 
 def test_a_source_is_not_frozen_while_its_taker_is_busy() -> None:
     script = Script(1)
-    with Live(script.open, "camera", Patience(frozen_s=3600)) as source:
+    with Live(script.open, "camera", AT_ONCE) as source:
         assert level(next(source)) == 1
-        with source._changed:
-            source._due_s = 0.0  # as if the taker had been away for long
+        freeze(source)  # as if the taker had been away for long
         script.play(2)
         wait_for(source, has(2))
         assert level(next(source)) == 2
@@ -216,9 +228,10 @@ def test_a_server_that_is_cut_and_started_again_on_its_port(caplog: pytest.LogCa
 def test_a_stream_that_freezes_is_opened_again() -> None:
     with serving() as server:
         server.send(10, 20, 30)
-        with open_stream(server.url(), Patience(frozen_s=0.3, first_wait_s=0.0)) as source:
+        with open_stream(server.url(), AT_ONCE) as source:
             wait_for(source, has(30))
             assert level(next(source)) == 30
+            freeze(source)
             taken: list[int] = []
             taker = threading.Thread(target=lambda: taken.append(level(next(source))), daemon=True)
             taker.start()

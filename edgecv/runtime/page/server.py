@@ -53,7 +53,10 @@ class Server:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._started.set()
-        await self._uvicorn.serve(sockets=[self._listener])
+        try:
+            await self._uvicorn.serve(sockets=[self._listener])
+        finally:  # not uvicorn's work where it is told to end before it has begun
+            self._listener.close()
 
     def _leave(self) -> None:
         self._end()

@@ -143,6 +143,7 @@ class Live(Source):
             return False
         if self._lost_s is None:
             self._lost_s = time.monotonic()
+            self._changed.notify_all()
             log.warning("%s is lost (%s); opening it again until it is back", self._where, why)
         return True
 
