@@ -233,9 +233,9 @@ def event_options(command: Any) -> Any:
     is_flag=False,
     flag_value="",
     metavar="[HOST:PORT]",
-    help="Show a live page.  [default address: 127.0.0.1:8080]",
+    help="Show a live page; a PORT alone will do.  [default address: 127.0.0.1:8080]",
 )
-@click.option("--token", envvar="EDGECV_TOKEN", help="What the live page asks for beyond this machine.")
+@click.option("--token", envvar="EDGECV_TOKEN", help="What the live page asks for; made where it must be.")
 def run(
     format: str | None,
     precision: str | None,

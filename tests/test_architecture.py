@@ -81,8 +81,8 @@ def test_nothing_heavy_at_import_time(path: Path) -> None:
 
 
 def test_every_root_module_has_a_layer() -> None:
-    roots = {path.stem for path in ROOT.glob("*.py")} - {"__init__", "__main__", "api", "cli", "service", "service_unit", "show"}
-    assert roots == ROOTS
+    above = {"__init__", "__main__", "api", "cli", "service", "service_unit", "show"}
+    assert {path.stem for path in ROOT.glob("*.py")} - above == ROOTS
 
 
 HEAVY = (
@@ -96,7 +96,9 @@ HEAVY = (
     "openvino",
     "rich",
     "sklearn",
+    "starlette",
     "tflite_runtime",
+    "uvicorn",
 )
 
 

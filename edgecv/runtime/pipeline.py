@@ -104,7 +104,7 @@ class Run:
         self._inference = Inference(engine, reopen, self._feeder.ready, self._done)
         names = [region.name for region in settings.regions] or [""]
         self._answers = [_Answers(self._labels, settings, self.controls, name) for name in names]
-        self._latency, self._queue, self._infer = _Recent(), _Recent(), _Recent()
+        self._latency, self._queue, self._infer, self._ended = (_Recent() for _ in range(4))
         self._frames = self._events = self._avoided = 0
         self._first_s = self._last_s = self._began_s = self._first_unix_s = 0.0
 
@@ -199,10 +199,11 @@ class Run:
                 self._infer.add(infer_s)
         self._latency.add(self._last_s - frame.captured_s)
         self._queue.add(job.queue_s)
+        self._ended.add(self._last_s)
 
     def summary(self, recent: int = RECENT) -> Summary:
         """The counts so far, with the latencies of the last `recent` frames; from any thread."""
-        counts, elapsed_s = self._source.counts, self._last_s - self._first_s
+        counts = self._source.counts
         avoided = None
         if self._avoided or self.controls.motion_gate:
             each_s = self._inference.cpu_s / max(1, self._inference.inferences) * self._settings.threads
@@ -212,14 +213,22 @@ class Run:
             dropped=Dropped(capture=counts.dropped, queue=self._feeder.replaced),
             skipped=counts.skipped,
             reconnects=counts.reconnects,
+            lost=counts.lost,
             engine_failures=self._inference.failures,
-            fps=self._frames / elapsed_s if elapsed_s > 0 else None,
+            fps=self._fps(recent),
             latency=self._latency.told(recent),
             queue=self._queue.told(recent),
             inference=self._infer.told(recent),
             events=self._events,
             avoided=avoided,
         )
+
+    def _fps(self, recent: int) -> float | None:
+        if self._frames <= min(recent, RECENT):
+            elapsed_s = self._last_s - self._first_s
+            return self._frames / elapsed_s if elapsed_s > 0 else None
+        ends_s = self._ended.newest(recent)
+        return (len(ends_s) - 1) / float(ends_s[-1] - ends_s[0]) if len(ends_s) > 1 else None
 
 
 class _Recent:
@@ -233,10 +242,13 @@ class _Recent:
         self._seconds[self._count % RECENT] = seconds
         self._count += 1
 
-    def told(self, recent: int) -> Latency | None:
-        """The newest `recent`; None when there is none."""
-        count, size = self._count, min(self._count, recent, RECENT)
-        if not size:
-            return None
+    def newest(self, recent: int) -> NDArray[np.float64]:
+        """The last `recent` seconds, the newest last; fewer where there are not so many."""
+        count = self._count
         ring = np.frombuffer(self._seconds, np.float64)
-        return Latency.of(ring[np.arange(count - size, count) % RECENT] * 1e3)
+        return ring[np.arange(count - min(count, recent, RECENT), count) % RECENT]
+
+    def told(self, recent: int) -> Latency | None:
+        """Of the newest `recent`; None when there is none."""
+        seconds = self.newest(recent)
+        return Latency.of(seconds * 1e3) if seconds.size else None

@@ -86,8 +86,9 @@ class Avoided(Struct):
 
 
 class Summary(Struct):
-    """A run so far, or a whole one. `latency` (capture to result), `queue` and `inference` are over the last
-    frames only (pipeline.RECENT), so that a run of months needs no more memory than a short one."""
+    """A run so far, or a whole one. `fps`, `latency` (capture to result), `queue` and `inference` are over
+    the last frames only (at most pipeline.RECENT), so that a run of months needs no more memory than a short
+    one. lost: the live source is gone, and being opened again."""
 
     frames: int
     dropped: Dropped
@@ -99,5 +100,6 @@ class Summary(Struct):
     queue: Latency | None
     inference: Latency | None
     events: int
+    lost: bool = False
     avoided: Avoided | None = None
     sinks: tuple[SinkCounts, ...] = ()

@@ -11,6 +11,7 @@ import msgspec
 
 from edgecv.bundle import Artifact, Bundle
 from edgecv.devices import Selected
+from edgecv.runtime import pipeline
 from edgecv.runtime.engines import Engine, open_engine
 from edgecv.runtime.pipeline import Run, Settings, engine_options
 from edgecv.runtime.results import Result, Summary
@@ -18,6 +19,7 @@ from edgecv.runtime.sinks import Context, Outlet, Sink, close_all, open_sink
 from edgecv.runtime.sources import masked_uri, open_source
 
 STOP_S = 5.0
+RECENT = 1000  # frames that sinks and the page are told of
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Session:
         close_all(self.outlets)
 
     def summary(self) -> Summary:
-        return _summary(self.run, self.outlets)
+        return _summary(self.run, self.outlets, pipeline.RECENT)
 
 
 @contextlib.contextmanager
@@ -112,7 +114,7 @@ def open_session(
             device=selected.profile.title,
             engine=engine.name,
             source=where,
-            summary=lambda: _summary(run, outlets),
+            summary=lambda: _summary(run, outlets, RECENT),
             fps=source.fps,
             top_k=settings.top_k,
         )
@@ -144,5 +146,5 @@ def open_session(
         yield session
 
 
-def _summary(run: Run, outlets: Sequence[Outlet]) -> Summary:
-    return msgspec.structs.replace(run.summary(), sinks=tuple(outlet.counts() for outlet in outlets))
+def _summary(run: Run, outlets: Sequence[Outlet], recent: int) -> Summary:
+    return msgspec.structs.replace(run.summary(recent), sinks=tuple(outlet.counts() for outlet in outlets))

@@ -195,6 +195,8 @@ def shots(stop):
     yield Shot(np.zeros((2, 2, 3), np.uint8), 0.0)
     taken.wait(30)
     os.kill(os.getpid(), signal.SIGINT)
+    if not stop.wait(2):  # it came in the moment before the taker's lock began to wait
+        os.kill(os.getpid(), signal.SIGINT)
     stop.wait(30)
 
 try:

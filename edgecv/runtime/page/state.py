@@ -208,7 +208,7 @@ def _name(age_s: float | None, fps: float | None, summary: Summary) -> str:
         return "waiting"
     if age_s < max(STALE_S, 4 / fps if fps else 0.0):
         return "running"
-    return "reconnecting" if getattr(summary, "lost", False) else "stale"
+    return "reconnecting" if summary.lost else "stale"
 
 
 def _fps(samples: list[_Sample]) -> float | None:

@@ -34,12 +34,13 @@ class Counts:
 
     dropped: captured by a live source, and replaced by a newer one before anybody took it.
     skipped: there, but not decodable (a damaged photograph, a frame torn on its way).
-    reconnects: how often a live source was lost and came back.
+    reconnects: how often a live source was lost and came back. lost: it is gone now.
     """
 
     dropped: int = 0
     skipped: int = 0
     reconnects: int = 0
+    lost: bool = False
 
 
 class Source(Iterator[Frame], Protocol):

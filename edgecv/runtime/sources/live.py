@@ -78,7 +78,7 @@ class Live(Source):
     @property
     def counts(self) -> Counts:
         with self._changed:
-            return Counts(self._dropped, self._skipped, self._reconnects)
+            return Counts(self._dropped, self._skipped, self._reconnects, self._lost_s is not None)
 
     def __next__(self) -> Frame:
         with self._changed:

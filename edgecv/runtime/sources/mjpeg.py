@@ -13,6 +13,7 @@ MAX_PICTURE = MAX_PICTURE_MB * 2**20
 START = b"\xff\xd8\xff"  # start of image, and the first byte of the marker after it
 SOI, EOI, SOS, TEM = 0xD8, 0xD9, 0xDA, 0x01
 RESTARTS = range(0xD0, 0xD8)
+APPLICATION = range(0xE0, 0xF0)
 AFTER_PIXELS = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # neither a stuffed FF, nor padding, nor a restart
 
 
@@ -62,14 +63,12 @@ class _Splitter:
         return True
 
     def _find_end(self) -> tuple[int, bool]:
-        """Where the picture at the front ends, or where it turns out to be torn; and whether it is whole.
+        """Where the picture at the front ends, and True; or where to go on, and False when it is torn.
 
         Segment by segment, since a thumbnail in an APPn segment has an end marker of its own.
         """
-        at = 2
-        while self._fill(at + 2):
-            if self._data[at] != 0xFF:
-                return at, False
+        at = go_on = 2
+        while self._fill(at + 2) and self._data[at] == 0xFF:
             marker = self._data[at + 1]
             if marker == EOI:
                 return at + 2, True
@@ -82,10 +81,11 @@ class _Splitter:
             elif not self._fill(at + 4):
                 break
             else:
-                at += 2 + int.from_bytes(self._data[at + 2 : at + 4], "big")
-                if marker == SOS:
-                    at = self._after_pixels(at)
-        return len(self._data), False
+                end = at + 2 + int.from_bytes(self._data[at + 2 : at + 4], "big")
+                # A length that is wrong must not lead past the next picture; but a thumbnail is none.
+                go_on = end if marker in APPLICATION else at + 2
+                at = self._after_pixels(end) if marker == SOS else end
+        return go_on, False
 
     def _after_pixels(self, at: int) -> int:
         """Where the marker after a scan is; the end of the stream when there is none."""
