@@ -15,7 +15,6 @@ from benchmark_files import FOLDER, load
 
 from edgecv.bundle import Bundle, find_bundle
 from edgecv.errors import BundleError
-from edgecv.runtime.results import Result
 
 
 @pytest.fixture(scope="module")
@@ -73,26 +72,18 @@ def test_own_time_is_what_a_frame_takes_more_than_an_inference(shown: ModuleType
     assert shown.own_us(1000, 1250) == pytest.approx(200)  # 1 ms a frame, 0.8 ms an inference
 
 
-def result(number: int, captured_s: float, latency_ms: float) -> str:
-    """A line as the run writes it: the keys are the project's own."""
-    import msgspec
+def test_the_rate_is_read_from_what_a_run_says_at_its_end(ways: ModuleType) -> None:
+    """The text is the project's own."""
+    from edgecv.runtime.results import Dropped, Summary
+    from edgecv.show import _summary
 
-    made = Result(
-        frame=number, time_s=captured_s, unix_s=0.0, latency_ms=latency_ms, queue_ms=0.0, infer_ms=0.0, top=()
-    )
-    return msgspec.json.encode(made).decode()
-
-
-def test_the_rate_is_that_of_results_after_the_first_ten(ways: ModuleType) -> None:
-    """Ten slow frames that do not count; then captures in bursts, but a result every 20 ms."""
-    slow = [result(i, float(i), 500.0) for i in range(10)]
-    burst = [result(10 + i, 20.0, 20.0 * (i + 1)) for i in range(6)]
-    assert ways.rate(slow + burst) == pytest.approx(50.0)
-
-
-def test_a_run_that_is_too_short_has_no_rate(ways: ModuleType) -> None:
-    with pytest.raises(ways.Unmeasured, match="fewer than 12 results"):
-        ways.rate([result(i, i / 10, 1.0) for i in range(11)])
+    none = {"latency": None, "queue": None, "inference": None}
+    counts = {"skipped": 0, "reconnects": 0, "engine_failures": 0, "events": 0}
+    for fps in (7.5, 1234.5):
+        done = Summary(frames=300, dropped=Dropped(), fps=fps, **counts, **none)
+        assert ways.rate(f"tflite:int8 on LiteRT 2.3.0\n{_summary(done)}\nr.jsonl: 300 delivered\n") == fps
+    with pytest.raises(ways.Unmeasured, match="said no rate"):
+        ways.rate("1 frames, 0 dropped\n")
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,44 @@ def test_a_damaged_frame_does_not_end_a_video(tmp_path: Path) -> None:
     assert levels == [0, 10, 20, 40, 50, 60, 70, 80]
 
 
+def test_a_looped_video_begins_again_after_its_last_frame(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.avi", 5, "MJPG")
+    with open_source(str(clip), loop=True) as source:
+        assert not source.live
+        assert source.fps == 10
+        frames = list(itertools.islice(source, 17))
+        clip.unlink()  # the pass that goes on is the last
+        with pytest.raises(SourceError, match="not a video"):
+            list(source)
+    assert [frame.index for frame in frames] == list(range(17))
+    levels = [10 * (index % 5) for index in range(17)]
+    assert [float(frame.bgr.mean()) for frame in frames] == pytest.approx(levels, abs=4.9)
+
+
+def test_a_video_in_real_time_is_live_and_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with open_source(str(write_video(tmp_path / "clip.avi", 5, "MJPG")), realtime=True) as source:
+        assert source.live
+        assert source.fps == 10
+        frames = list(source)
+        assert len(frames) + source.counts.dropped == 5
+    took_s = frames[-1].captured_s - frames[0].captured_s
+    assert took_s >= 0.1 * (len(frames) - 2)
+    assert caplog.messages == []  # nothing is lost where a film is over
+
+
+def test_a_video_in_real_time_may_be_looped(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.avi", 2, "MJPG")
+    with open_source(str(clip), loop=True, realtime=True) as source:
+        assert [frame.index for frame in itertools.islice(source, 5)] == list(range(5))
+
+
+@pytest.mark.parametrize("name", ["photo.png", "", "*.png"])
+def test_pictures_cannot_be_looped(tmp_path: Path, name: str) -> None:
+    write_image(tmp_path / "photo.png")
+    with pytest.raises(UsageError, match="cannot be looped; only a video file can"):
+        open_source(f"{tmp_path}/{name}", loop=True)
+
+
 def test_the_street_clip_has_250_frames() -> None:
     clip = SHARED / "data" / "video" / "bikes.mp4"
     if not clip.is_file():

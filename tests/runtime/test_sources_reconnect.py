@@ -111,7 +111,7 @@ def test_the_waits_double_up_to_the_longest_and_begin_anew_after_a_frame() -> No
 
 def test_close_does_not_wait_for_the_next_attempt() -> None:
     with Live(Device(Script(1, "end")).open, "camera", Patience(first_wait_s=3600)) as source:
-        wait_for(source, lambda live: live._lost_s is not None)
+        wait_for(source, lambda live: live.counts.lost)
     assert not source._thread.is_alive()
     assert next(source, None) is None
 
@@ -215,7 +215,7 @@ def test_a_server_that_is_cut_and_started_again_on_its_port(caplog: pytest.LogCa
         source = open_stream(server.url(credentials="me:secret@"), Patience(first_wait_s=0.01))
         wait_for(source, has(30))
         assert level(next(source)) == 30
-    wait_for(source, lambda live: live._lost_s is not None)
+    wait_for(source, lambda live: live.counts.lost)
     with serving(server.port) as again, source:
         again.send(100, 110, 120)
         assert level(next(source)) in (100, 110, 120)
