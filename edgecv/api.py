@@ -230,8 +230,9 @@ def open_run(
     from edgecv.runtime.session import Wanted, open_session
 
     selected = select_device(device, threads)
-    opened = open_bundle(bundle)
+    opened = Bundle.open(find_bundle(None if bundle is None else str(bundle)), whole=False)
     artifact, note = choose(opened, selected, format, precision)
+    opened.check(artifact)
     rules = rules or Rules()
     settings = Settings(
         top_k=top_k,

@@ -63,7 +63,7 @@ class Server:
 class Camera:
     """MJPEG over HTTP: photographs, each for some seconds, every other one with something that moves.
 
-    sent: pictures that went out whole; connections: how many streams have begun.
+    sent: pictures that went out, the halves of some included; connections: how many streams have begun.
     """
 
     def __init__(self, photos: list[Path], size_wh: tuple[int, int]) -> None:
@@ -148,22 +148,22 @@ class Camera:
         handler.end_headers()
         number = -1
         while True:
-            jpeg, number, whole = self._after(number, era)
+            jpeg, number, share = self._after(number, era)
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-            if not whole:
-                yield jpeg and head + jpeg
-                return
-            yield head + jpeg + b"\r\n"
+            part = head + jpeg + b"\r\n"
+            yield part[: int(share * len(part))]
             with self._changed:
-                self.sent += 1
+                self.sent += share > 0
+            if share < 1:
+                return
 
-    def _after(self, number: int, era: int) -> tuple[bytes, int, bool]:
-        """The picture after number, its own, and whether it is whole; what is left of it at the era's end."""
+    def _after(self, number: int, era: int) -> tuple[bytes, int, float]:
+        """The picture after `number`, its own, and what share of it goes out: not all at the era's end."""
         with self._changed:
             self._changed.wait_for(lambda: era != self._era or (self._number != number and not self._frozen))
             if era == self._era:
-                return self._jpeg, self._number, True
-            return self._jpeg[: len(self._jpeg) // 2] if self._halved else b"", self._number, False
+                return self._jpeg, self._number, 1.0
+            return self._jpeg, self._number, 0.5 if self._halved else 0.0
 
 
 def _filling(path: Path, size_wh: tuple[int, int]) -> NDArray[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections.abc import Iterable
 from functools import cache
@@ -166,6 +165,8 @@ def family_default(family: Family) -> Profile:
 
 
 def unknown_device(name: str, allowed: Iterable[str]) -> DeviceError:
+    import difflib  # for a message only
+
     names = list(dict.fromkeys(allowed))
     close = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ";"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -68,6 +67,8 @@ def _matches(word: str, where: str, names: dict[str, list[int]]) -> list[int]:
         index for name, classes in names.items() if fnmatch.fnmatchcase(name, wanted) for index in classes
     ]
     if not found:
+        import difflib  # for a message only
+
         near = difflib.get_close_matches(wanted, names, n=3)
         hint = (
             f"did you mean {' or '.join(map(repr, near))}?"

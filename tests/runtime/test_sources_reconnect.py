@@ -14,6 +14,7 @@ from scripted import WAIT_S, Script, has, level, wait_for
 from edgecv.errors import SourceError, UsageError
 from edgecv.runtime.sources import Counts, open_source
 from edgecv.runtime.sources import live as live_module
+from edgecv.runtime.sources import opening as opening_module
 from edgecv.runtime.sources.base import Opened
 from edgecv.runtime.sources.live import Live, Patience
 from edgecv.runtime.sources.stream import open_stream
@@ -162,6 +163,12 @@ def test_an_opening_that_never_returns_is_left_alone(stuck: threading.Event) -> 
         freeze(source)
         assert level(next(source)) == 2
         assert source.counts.reconnects == 1
+
+
+def test_a_first_opening_that_never_returns(stuck: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening_module, "OPENING_S", 0.05)
+    with pytest.raises(SourceError, match=r"camera did not open within 0.05 s; its driver hangs, or"):
+        Live(Device(stuck).open, "camera", AT_ONCE)
 
 
 def test_a_driver_that_hangs_for_good_ends_the_run(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
+import ai_edge_litert
 from ai_edge_litert.interpreter import Interpreter
 
 from edgecv.runtime.engines._interpreter import InterpreterEngine
@@ -11,4 +10,4 @@ from edgecv.runtime.engines._interpreter import InterpreterEngine
 
 class LiteRTEngine(InterpreterEngine):
     interpreter_class = Interpreter
-    name = f"LiteRT {importlib.metadata.version('ai-edge-litert')}"
+    name = f"LiteRT {ai_edge_litert.__version__}"

@@ -6,24 +6,19 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgecv.errors import SourceError
-from edgecv.runtime.sources.base import Counts, Frame, Opened, Shot, Shots, Source
+from edgecv.runtime.sources.base import Counts, Frame, Shot, Shots, Source
+from edgecv.runtime.sources.opening import OPENING_S, Opener, open_in_time
 
 log = logging.getLogger(__name__)
 
 # A reader stuck in a driver leaves by its own read timeout; nobody who presses Ctrl-C waits for that.
 JOIN_S = 2.0
 
-# A camera that comes back may want this long before it is open, however soon its frames are missed.
-OPENING_S = 30.0
-
 # Threads stuck in a driver are given up one by one; so many of them mean that only a new process helps.
 MAX_STUCK = 8
-
-Opener = Callable[[threading.Event], Opened]
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class Live(Source):
         self._due_s = math.inf  # on time.monotonic(), when the reader counts as stuck
         self._lost_s: float | None = None  # since when there is no source
         self._stuck: list[threading.Thread] = []
-        shots, self.fps = opener(self._stop)
+        shots, self.fps = opener(self._stop) if self._ends else open_in_time(opener, self._stop, where)
         with self._changed:
             self._start(shots)
 
