@@ -13,6 +13,7 @@ from edgecv.devices.cpu import UNKNOWN, Cpu
 from edgecv.devices.profile import Family, Profile, Sibling, family_default, load_profiles
 
 SYSTEM = Path("/")
+VENDORS = {"raspberrypi": Family.RPI, "brcm": Family.RPI, "nvidia": Family.JETSON}
 _READ_LIMIT = 4 << 20  # bytes; the cpuinfo of a large server is under one MiB
 
 
@@ -125,13 +126,16 @@ def _by_device_tree(compatible: str) -> _Match | None:
     # A Jetson's first entry is carrier+module, "nvidia,p3768-0000+p3767-0005-super". The module has an entry
     # of its own on newer systems; on JetPack 4 its half of that one is all there is.
     halves = ["nvidia," + entry.rpartition("+")[2] for entry in entries if "+" in entry]
+    vendors = {name.partition(",")[0] for name in plain + halves}
+    families = [family for vendor, family in VENDORS.items() if vendor in vendors]
+    profiles = load_profiles(*dict.fromkeys(families)) if families else ()
     for names in (plain, halves):
         for name in names:
-            for profile in load_profiles():
+            for profile in profiles:
                 if _names(name, profile.detect.compatible):
                     return _Match(profile, True, f"device tree: {name}")
     for name in plain + halves:
-        for profile, sibling in _siblings():
+        for profile, sibling in _siblings(profiles):
             if _names(name, sibling.compatible):
                 return _sibling_match(profile, sibling, f"device tree: {name}")
     return None
@@ -143,10 +147,11 @@ def _by_revision(code: int | None) -> _Match | None:
         return None
     board = code >> 4 & 0xFF
     decided = f"Raspberry Pi revision code {code:x}, type 0x{board:02x}"
-    for profile in load_profiles():
+    profiles = load_profiles(Family.RPI)
+    for profile in profiles:
         if board in profile.detect.revision_types:
             return _Match(profile, True, decided)
-    for profile, sibling in _siblings():
+    for profile, sibling in _siblings(profiles):
         if board in sibling.revision_types:
             return _sibling_match(profile, sibling, decided)
     return None
@@ -165,7 +170,7 @@ def _by_tegra_release(text: str) -> _Match | None:
 def _by_architecture(chip: Cpu) -> _Match | None:
     fitting = [
         profile
-        for profile in load_profiles()
+        for profile in load_profiles(Family.ARM if chip.architecture in cpu.ARM else Family.X86)
         if profile.detect.architecture == chip.architecture
         and (not profile.detect.features or chip.features.intersection(profile.detect.features))
     ]
@@ -180,8 +185,8 @@ def _by_architecture(chip: Cpu) -> _Match | None:
     return _Match(profile, True, f"CPU: {cpu.describe(chip.architecture, chip.features)}")
 
 
-def _siblings() -> list[tuple[Profile, Sibling]]:
-    return [(profile, sibling) for profile in load_profiles() for sibling in profile.detect.siblings]
+def _siblings(profiles: tuple[Profile, ...]) -> list[tuple[Profile, Sibling]]:
+    return [(profile, sibling) for profile in profiles for sibling in profile.detect.siblings]
 
 
 def _sibling_match(profile: Profile, sibling: Sibling, decided: str) -> _Match:

@@ -133,11 +133,17 @@ class Profile(Struct):
 
 
 @cache
-def load_profiles() -> tuple[Profile, ...]:
-    """The profiles of this package, by name."""
+def load_profiles(*families: Family) -> tuple[Profile, ...]:
+    """The profiles of this package that are of these families, or all, by name.
+
+    The others are not parsed: TOML is read by Python itself, and this is on the way to the first result.
+    """
     folder = resources.files("edgecv.devices") / "profiles"
-    files = [file for file in folder.iterdir() if file.name.endswith(".toml")]
-    profiles = (_decode(file.read_bytes(), file.name) for file in files)
+    texts = {file.name: file.read_bytes() for file in folder.iterdir() if file.name.endswith(".toml")}
+    says = [f'family = "{family.value}"'.encode() for family in families]
+    profiles = [
+        _decode(text, name) for name, text in texts.items() if not says or any(line in text for line in says)
+    ]
     return tuple(sorted(profiles, key=lambda profile: profile.name))
 
 
@@ -159,9 +165,7 @@ def get_profile(name: str) -> Profile:
 
 
 def family_default(family: Family) -> Profile:
-    return next(
-        profile for profile in load_profiles() if profile.family is family and profile.default_of_family
-    )
+    return next(profile for profile in load_profiles(family) if profile.default_of_family)
 
 
 def unknown_device(name: str, allowed: Iterable[str]) -> DeviceError:

@@ -5,6 +5,7 @@ from importlib import resources
 import pytest
 
 from edgecv.devices import Family, get_profile, load_profile_file, load_profiles
+from edgecv.devices.detect import VENDORS
 from edgecv.devices.profile import ALL_KINDS
 from edgecv.errors import DeviceError
 
@@ -146,3 +147,17 @@ def test_unknown_names_get_the_list_and_the_nearest():
 def test_a_name_like_no_other_gets_the_list_alone():
     with pytest.raises(DeviceError, match="unknown device 'zzz'; allowed: arm64, "):
         get_profile("zzz")
+
+
+def test_the_profiles_of_a_family_are_found_by_their_text_alone():
+    for family in Family:
+        assert load_profiles(family) == tuple(p for p in load_profiles() if p.family is family)
+    assert load_profiles(Family.RPI, Family.X86) == tuple(
+        p for p in load_profiles() if p.family in (Family.RPI, Family.X86)
+    )
+
+
+def test_every_board_is_of_a_vendor_that_detection_knows():
+    for profile in load_profiles():
+        named = [*profile.detect.compatible, *(n for s in profile.detect.siblings for n in s.compatible)]
+        assert {VENDORS[name.partition(",")[0]] for name in named} <= {profile.family}
