@@ -10,7 +10,6 @@ import dataclasses
 import importlib.util
 import itertools
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -503,7 +502,9 @@ def _names_source(text: str) -> bool:
     """Whether this names what only the runtime can open, and no file, folder or pattern."""
     if os.path.isfile(text) or os.path.isdir(text):
         return False
-    return re.fullmatch(r"camera|\d+|/dev/.*|(synthetic|sample):.*|[A-Za-z][\w+.-]*://.*", text) is not None
+    from edgecv.runtime.sources import is_path
+
+    return text == "camera" or not is_path(text)
 
 
 def _source_uri(text: str, device: str) -> str:

@@ -124,7 +124,8 @@ def _pass_time(
             faults.append(Fault(name, time.time()))
             getattr(getattr(around, action.who), action.what)()
         else:
-            curve.append(_sample(process, time.monotonic() - began_s))
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                curve.append(_sample(process, time.monotonic() - began_s))
     return curve, faults
 
 
@@ -156,7 +157,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n".join(map(str, made)), "", table(made, numbers), sep="\n")
     if given.json:
         content = {
-            "minutes": given.minutes,
             "checks": [check._asdict() for check in made],
             **numbers,
             "faults": [fault._asdict() for fault in outcome.faults],

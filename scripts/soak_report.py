@@ -84,6 +84,8 @@ def read(files: dict[str, Path]) -> Found:
 def judge(outcome: Outcome, around: World) -> tuple[list[Check], dict[str, Any]]:
     """The checks, and what was measured without a verdict."""
     made = list(_ended(outcome))
+    if outcome.ended_early:
+        return made, {}
     try:
         summary, found = checks.told(outcome.stderr), read(around.files)
         counts = dict(zip(SINKS, summary.sinks.values(), strict=True))
@@ -161,8 +163,8 @@ def _numbers(outcome: Outcome, summary: Told, found: Found, around: World) -> di
     since the capture of the frame that decided them."""
     latencies_ms, curve = sorted(found.latencies_ms), outcome.curve
     return {
+        "minutes": outcome.total_s / 60,
         "summary": asdict(summary),
-        "fps": summary.frames / outcome.total_s,
         "still": found.still,
         "latency_ms": {percent: nearest_rank(latencies_ms, percent) for percent in (50, 90, 99)},
         "cpu_percent": statistics.median(sample.cpu_percent for sample in curve),
@@ -191,10 +193,25 @@ def _gaps_s(faults: Sequence[Fault], times_s: Sequence[float]) -> dict[str, list
 
 def table(made: Sequence[Check], numbers: dict[str, Any]) -> str:
     """Markdown, for docs/reliability.md."""
-    lines = ["| | |", "|---|---|"]
-    lines += [f"| {check.name} | {'' if check.passed else '**failed** '}{check.numbers} |" for check in made]
-    for what, gaps_s in numbers.get("gaps_s", {}).items():
-        middle, most = sorted(gaps_s)[len(gaps_s) // 2], max(gaps_s)
-        text = f"{len(gaps_s)} times: no result for {middle:.1f} s (median), {most:.1f} s at most"
-        lines.append(f"| {FAULTS[what]} | {text} |")
-    return "\n".join(lines)
+    rows = [(check.name, f"{'' if check.passed else '**failed** '}{check.numbers}") for check in made]
+    if numbers:
+        rows = [*_measured(numbers), *rows]
+    return "\n".join(["| what | measured |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)])
+
+
+def _measured(numbers: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    latency_ms, frames = numbers["latency_ms"], numbers["summary"]["frames"]
+    yield "time", f"{numbers['minutes']:g} minutes, {frames} frames, {numbers['still']} of them still"
+    yield (
+        "latency",
+        f"capture to result p50 {latency_ms[50]:.1f}, p90 {latency_ms[90]:.1f}, p99 {latency_ms[99]:.1f} ms",
+    )
+    yield "CPU", f"{numbers['cpu_percent']:.0f} % of a core (median of samples)"
+    for what, gaps_s in numbers["gaps_s"].items():
+        ordered = sorted(gaps_s)
+        middle_s, most_s = nearest_rank(ordered, 50), ordered[-1]
+        text = f"{len(ordered)} times: no result for {middle_s:.1f} s (median), {most_s:.1f} s (most)"
+        yield FAULTS[what], text
+    for name, delay_s in numbers["delay_s"].items():
+        text = f"{delay_s['p50']:.2f} s after the frame's capture (median), {delay_s['most']:.1f} s (most)"
+        yield f"events by {name}", text

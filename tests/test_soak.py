@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from edgecv.runtime.results import Dropped, SinkCounts, Summary
 from edgecv.timing import Latency
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+PAGE = SCRIPTS.parent / "docs" / "reliability.md"
 SPENT = Latency.of([20.0])
 ON, OFF, NEXT = (1, "cat", "on"), (5, "cat", "off"), (5, "dog", "on")
 
@@ -222,6 +224,13 @@ def test_the_longest_time_without_a_result(checks: ModuleType) -> None:
     assert checks.longest_gap_s(times_s, 2.5, 8.0) == 5.0  # it began just before
     assert checks.longest_gap_s(times_s, 7.5, 30.0) == 12.0
     assert checks.longest_gap_s(times_s, 21.0, 30.0) == 0.0
+
+
+def test_every_test_that_the_table_of_faults_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", PAGE.read_text()))
+    written = "".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
+    assert len(named) > 20
+    assert not [name for name in named if f"def {name}(" not in written]
 
 
 @pytest.mark.slow

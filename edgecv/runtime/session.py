@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from edgecv.runtime import pipeline
 from edgecv.runtime.engines import Engine, open_engine
 from edgecv.runtime.pipeline import Run, Settings, engine_options
 from edgecv.runtime.results import Result, Summary
-from edgecv.runtime.sinks import Context, Outlet, Sink, close_all, open_sink
+from edgecv.runtime.sinks import Context, Outlet, Sink, close_all, open_sink, takes_pictures
 from edgecv.runtime.sources import masked_uri, open_source
 
 STOP_S = 5.0
@@ -96,10 +97,12 @@ def open_session(
         # The engine first: a live source would drop frames, and count them, while a model loads.
         engine = load()
         stack.callback(engine.close)
+        # A camera's hardware may shrink its pictures where nobody but the model looks at them.
+        looked_at = settings.regions or wanted.serve is not None or any(map(takes_pictures, wanted.out))
         source = stack.enter_context(
             open_source(
                 wanted.source,
-                input_hw=bundle.manifest.preprocess.size_hw,
+                input_hw=None if looked_at else _seen_hw(bundle),
                 loop=wanted.loop,
                 realtime=wanted.realtime,
                 reconnect=wanted.reconnect,
@@ -144,6 +147,13 @@ def open_session(
             outlets=tuple(outlets),
         )
         yield session
+
+
+def _seen_hw(bundle: Bundle) -> tuple[int, int]:
+    """(height, width) of the picture whose centre crop is the model's input."""
+    rule = bundle.manifest.preprocess
+    height, width = (math.ceil(side / rule.crop_fraction) for side in rule.size_hw)
+    return height, width
 
 
 def _summary(run: Run, outlets: Sequence[Outlet], recent: int) -> Summary:

@@ -114,7 +114,7 @@ def test_stop_reaches_a_run_that_waits_for_a_stuck_sink(
 
     monkeypatch.setattr(session_module, "open_sink", lambda _uri, _context: Stuck())
     monkeypatch.setattr(session_module, "STOP_S", 0.01)
-    with api.open_run(bundle.root, "synthetic:64x48", out=["stuck"]) as session:
+    with api.open_run(bundle.root, "synthetic:64x48", out=["-"]) as session:
         taker = threading.Thread(target=lambda: list(session))
         taker.start()
         assert stuck.wait(WAIT_S)

@@ -208,9 +208,10 @@ def test_a_source_is_not_frozen_while_its_taker_is_busy() -> None:
         script.play("end")
 
 
-def test_a_time_that_cannot_be() -> None:
-    with pytest.raises(UsageError, match="more than 0 seconds, not -1"):
-        open_source("0", frozen_s=-1)
+@pytest.mark.parametrize("frozen_s", [0, -1, float("nan"), float("inf")])
+def test_a_time_that_cannot_be(frozen_s: float) -> None:
+    with pytest.raises(UsageError, match="after 0 to 86400 seconds without a frame, not"):
+        open_source("0", frozen_s=frozen_s)
 
 
 # --- a real server on loopback

@@ -24,6 +24,7 @@ __all__ = [
     "Traits",
     "close_all",
     "open_sink",
+    "takes_pictures",
 ]
 
 GRAMMAR = (
@@ -38,18 +39,21 @@ class Kind(NamedTuple):
 
     target: "module:function" of (text, context); text is the URI without `prefix` where that is a word and
     a colon only, and the whole URI otherwise. A folder is the kind with the prefix `snapshots:`.
+    pictures: it shows the frames to people.
     """
 
     target: str
     prefixes: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
+    pictures: bool = False
 
 
+STDOUT = Kind("edgecv.runtime.sinks.lines:open_stdout")
 KINDS: list[Kind] = [
     Kind("edgecv.runtime.sinks.lines:open_jsonl", ("jsonl:",), (".jsonl", ".ndjson")),
     Kind("edgecv.runtime.sinks.lines:open_csv", ("csv:",), (".csv",)),
-    Kind("edgecv.runtime.sinks.video:open_video", ("video:",), (".mp4", ".mkv", ".avi")),
-    Kind("edgecv.runtime.sinks.snapshots:open_snapshots", ("snapshots:",)),
+    Kind("edgecv.runtime.sinks.video:open_video", ("video:",), (".mp4", ".mkv", ".avi"), pictures=True),
+    Kind("edgecv.runtime.sinks.snapshots:open_snapshots", ("snapshots:",), pictures=True),
     Kind("edgecv.runtime.sinks.mqtt:open_mqtt", ("mqtt://", "mqtts://")),
     Kind("edgecv.runtime.sinks.prometheus:open_prometheus", ("prometheus:",)),
     Kind("edgecv.runtime.sinks.webhook:open_webhook", ("http://", "https://")),
@@ -61,25 +65,30 @@ def open_sink(uri: str, context: Context) -> Sink:
 
     Raises UsageError for a string that cannot name a sink, SinkError for one that cannot be written to.
     """
-    target, text = _find(uri)
-    module, _, function = target.partition(":")
+    kind, text = _find(uri)
+    module, _, function = kind.target.partition(":")
     opened: Sink = getattr(importlib.import_module(module), function)(text, context)
     return opened
 
 
-def _find(uri: str) -> tuple[str, str]:
-    """(the target, what its function gets)"""
+def takes_pictures(uri: str) -> bool:
+    """Whether the sink that `uri` names shows the frames to people; UsageError when it names none."""
+    return _find(uri)[0].pictures
+
+
+def _find(uri: str) -> tuple[Kind, str]:
+    """(its kind, what the target gets)"""
     lowered = uri.lower()
     if uri == "-":
-        return "edgecv.runtime.sinks.lines:open_stdout", uri
+        return STDOUT, uri
     for kind in KINDS:
         for prefix in kind.prefixes:
             if lowered.startswith(prefix):
-                return kind.target, uri if prefix.endswith("/") else uri[len(prefix) :]
+                return kind, uri if prefix.endswith("/") else uri[len(prefix) :]
     if not re.match(r"[\w+.-]+://", uri):
         for kind in KINDS:
             if lowered.endswith(kind.suffixes):
-                return kind.target, uri
+                return kind, uri
         folder = uri.partition("?")[0]
         if folder.endswith("/") or os.path.isdir(os.path.expanduser(folder)):
             return _find(f"snapshots:{uri}")

@@ -181,7 +181,8 @@ class Live(Source):
                 if generation != self._generation:
                     return
                 self._due_s = math.inf
-                if not self._may_return(str(error or "it ended")):
+                why = str(error or "it ended").removeprefix(f"{self._where}: ")
+                if not self._may_return(why):
                     self._end(error)
                     return
 

@@ -109,7 +109,7 @@ def _shots(camera: Picamera2, stream: str, frozen_s: float, where: str) -> Shots
             yield Shot(bgr, captured_s)
     except concurrent.futures.TimeoutError:
         camera.cancel_all_and_flush()  # the pending request would make close() wait for ever
-        raise SourceError(f"{where} gave no frame for {frozen_s:g} s; check the ribbon cable") from None
+        raise SourceError(f"{where}: no frame for {frozen_s:g} s; check the ribbon cable") from None
     except RuntimeError as error:
         raise SourceError(f"{where}: {error}") from None
     finally:

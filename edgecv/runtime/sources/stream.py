@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import cv2
 
 TIMEOUT_MS = 10_000
-MAX_TIMEOUT_MS = 2**31 - 1
 PORTS = {"http": 80, "https": 443, "rtsp": 554}
 
 # TCP, because a lost packet smears H.264 until the next key frame; the rest is no queue before the decoder.
@@ -77,7 +76,7 @@ def _capture(uri: str, timeout_ms: int, frozen_s: float) -> cv2.VideoCapture | N
     parameters = {
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: timeout_ms,
         # So that a reader that is given up comes back, and frees the connection.
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC: round(min(frozen_s * 1000, MAX_TIMEOUT_MS)),
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: round(frozen_s * 1000),
         cv2.CAP_PROP_N_THREADS: 1,  # frame threading holds back a frame a thread, and takes the model's cores
     }
     return open_capture(uri, cv2.CAP_FFMPEG, [number for pair in parameters.items() for number in pair])

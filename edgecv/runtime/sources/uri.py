@@ -9,24 +9,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgecv.errors import SourceError, UsageError
-from edgecv.photos import SUFFIXES
 from edgecv.runtime.sources.base import Source
-from edgecv.runtime.sources.camera import DEV, open_camera
-from edgecv.runtime.sources.gstreamer import open_csi, open_gst
-from edgecv.runtime.sources.images import open_folder, open_images, open_pattern
 from edgecv.runtime.sources.live import Patience
 from edgecv.runtime.sources.masking import masked_uri
-from edgecv.runtime.sources.picamera import open_picamera
-from edgecv.runtime.sources.stdin import open_stdin
-from edgecv.runtime.sources.stream import PORTS, open_stream
-from edgecv.runtime.sources.synthetic import open_synthetic
-from edgecv.runtime.sources.video import open_video
 
 GRAMMAR = (
     "a camera (0, /dev/video0, picamera2, csi, gst:PIPELINE), a video, an image, a folder, a pattern "
     "('shots/*.jpg'), http://, https:// or rtsp:// and an address, - for standard input, "
     "synthetic:WxH[@FPS], sample:video, sample:photos"
 )
+
+LONGEST_S = 86400
 
 
 class Asked(NamedTuple):
@@ -49,24 +42,84 @@ class Kind(NamedTuple):
     video: bool = False
 
 
+def _video_node(match: re.Match[str], asked: Asked) -> Source:
+    from edgecv.runtime.sources.camera import DEV, open_camera
+
+    return open_camera(DEV / f"video{int(match[1])}", match["query"], asked.patience)
+
+
+def _device(match: re.Match[str], asked: Asked) -> Source:
+    from edgecv.runtime.sources.camera import open_camera
+
+    return open_camera(Path(match[1]), match["query"], asked.patience)
+
+
+def _picamera2(match: re.Match[str], asked: Asked) -> Source:
+    from edgecv.runtime.sources.picamera import open_picamera
+
+    return open_picamera(int(match[1] or 0), match["query"], asked.input_hw, asked.patience)
+
+
+def _csi(match: re.Match[str], asked: Asked) -> Source:
+    from edgecv.runtime.sources.gstreamer import open_csi
+
+    return open_csi(int(match[1] or 0), match["query"], asked.input_hw, asked.patience)
+
+
+def _gst(match: re.Match[str], asked: Asked) -> Source:
+    from edgecv.runtime.sources.gstreamer import open_gst
+
+    return open_gst(match[1], asked.patience)
+
+
+def _stdin(match: re.Match[str], _: Asked) -> Source:
+    from edgecv.runtime.sources.stdin import open_stdin
+
+    return open_stdin(match["query"])
+
+
+def _synthetic(match: re.Match[str], _: Asked) -> Source:
+    from edgecv.runtime.sources.synthetic import open_synthetic
+
+    return open_synthetic(match[0])
+
+
+def _sample(match: re.Match[str], asked: Asked) -> Source:
+    from edgecv import data
+    from edgecv.runtime.sources.images import open_images
+    from edgecv.runtime.sources.video import open_video
+
+    if match[1] == "video":
+        return open_video(data.sample_video(), asked.loop, asked.realtime)
+    _need_no_video(match[0], asked)
+    if match[1] == "photos":
+        return open_images(data.sample_photos(), match[0])
+    raise UsageError(f"{match[0]!r} is not a sample; there are sample:video and sample:photos")
+
+
+def _address(match: re.Match[str], asked: Asked) -> Source:
+    from edgecv.runtime.sources.stream import PORTS, open_stream
+
+    uri, scheme = match[0], match[1]
+    if scheme.lower() not in PORTS:
+        raise UsageError(f"{masked_uri(uri)}: {scheme}:// is not a source; give {GRAMMAR}")
+    return open_stream(uri, asked.patience)
+
+
 QUERY = r"(?:\?(?P<query>.*))?"
 
-# The first that matches the whole string is it; what none matches is a path.
+# The first that matches the whole string is it; what none matches is a path. What one needs is imported when
+# it is chosen: all together take longer to import than most need to open.
 KINDS = (
-    Kind(rf"(\d+){QUERY}", lambda m, a: open_camera(DEV / f"video{int(m[1])}", m["query"], a.patience)),
-    Kind(rf"(/dev/[^?]*){QUERY}", lambda m, a: open_camera(Path(m[1]), m["query"], a.patience)),
-    Kind(
-        rf"picamera2(?::(\d+))?{QUERY}",
-        lambda m, a: open_picamera(int(m[1] or 0), m["query"], a.input_hw, a.patience),
-    ),
-    Kind(
-        rf"csi(?::(\d+))?{QUERY}", lambda m, a: open_csi(int(m[1] or 0), m["query"], a.input_hw, a.patience)
-    ),
-    Kind(r"gst:(.*)", lambda m, a: open_gst(m[1], a.patience)),
-    Kind(rf"-{QUERY}", lambda m, _: open_stdin(m["query"])),
-    Kind(r"synthetic:.*", lambda m, _: open_synthetic(m[0])),
-    Kind(r"sample:(.*)", lambda m, a: _open_sample(m[1], a), video=True),
-    Kind(r"([A-Za-z][\w+.-]*)://.*", lambda m, a: _open_address(m[0], m[1], a)),
+    Kind(rf"(\d+){QUERY}", _video_node),
+    Kind(rf"(/dev/[^?]*){QUERY}", _device),
+    Kind(rf"picamera2(?::(\d+))?{QUERY}", _picamera2),
+    Kind(rf"csi(?::(\d+))?{QUERY}", _csi),
+    Kind(r"gst:(.*)", _gst),
+    Kind(rf"-{QUERY}", _stdin),
+    Kind(r"synthetic:.*", _synthetic),
+    Kind(r"sample:(.*)", _sample, video=True),
+    Kind(r"([A-Za-z][\w+.-]*)://.*", _address),
 )
 
 
@@ -98,8 +151,8 @@ def open_source(
     """
     if not uri.strip():
         raise UsageError(f"an empty source; give {GRAMMAR}")
-    if frozen_s <= 0:
-        raise UsageError(f"a source is lost after more than 0 seconds, not {frozen_s:g}")
+    if not 0 < frozen_s <= LONGEST_S:
+        raise UsageError(f"a source is lost after 0 to {LONGEST_S} seconds without a frame, not {frozen_s:g}")
     asked = Asked(input_hw, loop, realtime, Patience(reconnect, frozen_s))
     found = _kind(uri)
     if found is None:
@@ -128,13 +181,11 @@ def _need_no_video(uri: str, asked: Asked) -> None:
         raise UsageError(f"{masked_uri(uri)} cannot be {what}; only a video file can")
 
 
-def _open_address(uri: str, scheme: str, asked: Asked) -> Source:
-    if scheme.lower() not in PORTS:
-        raise UsageError(f"{masked_uri(uri)}: {scheme}:// is not a source; give {GRAMMAR}")
-    return open_stream(uri, asked.patience)
-
-
 def _open_path(text: str, asked: Asked) -> Source:
+    from edgecv.photos import SUFFIXES
+    from edgecv.runtime.sources.images import open_folder, open_images, open_pattern
+    from edgecv.runtime.sources.video import open_video
+
     path = Path(os.path.expanduser(text))
     if os.path.exists(path) and not os.access(path, os.R_OK):
         raise SourceError(f"no permission to read {path}")
@@ -148,14 +199,3 @@ def _open_path(text: str, asked: Asked) -> Source:
     if any(sign in text for sign in "*?["):
         return open_pattern(str(path))
     raise SourceError(f"no file or folder {path} here; a source is {GRAMMAR}")
-
-
-def _open_sample(name: str, asked: Asked) -> Source:
-    from edgecv import data
-
-    if name == "video":
-        return open_video(data.sample_video(), asked.loop, asked.realtime)
-    _need_no_video(f"sample:{name}", asked)
-    if name == "photos":
-        return open_images(data.sample_photos(), "sample:photos")
-    raise UsageError(f"'sample:{name}' is not a sample; there are sample:video and sample:photos")
