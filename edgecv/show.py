@@ -175,10 +175,14 @@ def conversion_json(done: Conversion) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running() -> Iterator[Callable[[], None]]:
-    """Log lines on stderr, and systemd told; gives what is to be called while the run is alive."""
-    from edgecv import quiet
-    from edgecv.runtime import log, notify
+    """A process fit to run for months: log lines on stderr, memory that stays, systemd told.
 
+    Gives what is to be called while the run is alive.
+    """
+    from edgecv import quiet
+    from edgecv.runtime import heaps, log, notify
+
+    heaps.bound()
     with log.setup(quiet.loud):
         yield notify.Watchdog(notify.watchdog_interval_s()).beat
 
@@ -195,7 +199,7 @@ def run(session: Session) -> None:
 
     _notes(session.notes)
     click.echo(
-        f"{session.artifact.kind} on {session.engine}, {session.selected.threads} threads, "
+        f"{session.artifact.kind} on {session.engine}, {_counted(session.selected.threads, 'thread')}, "
         f"{session.selected.profile.title}; source {session.source}",
         err=True,
     )
@@ -241,19 +245,22 @@ def _line(result: Result) -> str:
     return f"frame {result.frame}  {result.latency_ms:6.1f} ms  {where}{still}{top}"
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
 def _summary(summary: Summary) -> str:
     dropped = summary.dropped
-    text = f"{summary.frames} frames, {dropped.total} dropped"
+    text = f"{_counted(summary.frames, 'frame')}, {dropped.total} dropped"
     if dropped.total:
         text += f" ({dropped.capture} before and {dropped.queue} after preparing, for newer ones)"
-    for count, what in (
-        (summary.skipped, "unreadable"),
-        (summary.engine_failures, "failed in the engine"),
-        (summary.reconnects, "reconnects"),
-        (summary.events, "events"),
-    ):
+    if summary.skipped:
+        text += f", {summary.skipped} unreadable"
+    if summary.engine_failures:
+        text += f", {summary.engine_failures} failed in the engine"
+    for count, what in ((summary.reconnects, "reconnect"), (summary.events, "event")):
         if count:
-            text += f", {count} {what}"
+            text += f", {_counted(count, what)}"
     if summary.fps is not None:
         text += f", {summary.fps:.1f} FPS"
     if latency := summary.latency:
@@ -267,7 +274,7 @@ def _summary(summary: Summary) -> str:
         )
     if summary.avoided:
         text += (
-            f"\nmotion gate: {summary.avoided.inferences} inferences avoided, "
+            f"\nmotion gate: {_counted(summary.avoided.inferences, 'inference')} avoided, "
             f"about {summary.avoided.cpu_s:.1f} s of CPU time"
         )
     for sink in summary.sinks:
