@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from edgecv import cli
 from edgecv.bundle import Bundle
+from edgecv.errors import EdgecvError
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,12 @@ def edgecv(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
         (("run", "--frames", "0"), 2, "'--frames'"),  # a count of nothing
         (("run", "--format", "tensorrt"), 2, "'tensorrt' is not one of"),  # a format we do not have
         (("run", "--device", "toaster"), 2, "toaster"),  # a device we do not know
+        (("run", "--hits", "5/3"), 2, "'5/3' is not HITS/WINDOW"),  # more hits than frames
+        (("run", "--on", "0.3", "--off", "0.4"), 2, "0 < off <= on <= 1"),  # it would flicker
+        (("run", "--on", "1.5"), 2, "'--on'"),  # no share of 1
+        (("run", "--frozen", "0"), 2, "'--frozen'"),  # lost before it began
+        (("service", "install", "--", "--sorce", "0"), 2, "--sorce"),  # a slip that would only show at night
+        (("service", "install", "--name", "a/b", "--", "x"), 2, "a/b"),  # a name that is a path
         (("run", ""), 2, "an empty bundle name"),  # an unset shell variable
         (
             ("convert", "-o", ""),
@@ -125,6 +132,41 @@ def test_run_without_json_is_for_people(bundle: Bundle, photos: Path) -> None:
     done = CliRunner().invoke(cli.cli, ["run", str(bundle.root), "--source", str(photos), "--device", "rpi"])
     assert "class 9 0.97" in done.stdout.splitlines()[1]
     assert "fake" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--out", "fax:5"), 2, "'fax:5' is not a sink"),  # a place we do not know
+        (("--out", "nowhere/r.csv"), 1, "nowhere"),  # a folder that is not there
+        (("--region", "door=0.1,0.2,5"), 2, "door"),  # three numbers
+        (("--allow", "clas 3"), 2, "did you mean 'class 3'"),  # a label misspelt
+        (("--deny", "@nowhere.txt"), 2, "nowhere.txt"),  # a list that is not there
+        (("--loop",), 2, "cannot be looped"),  # of pictures
+        (("--serve", "nonsense:port"), 2, "nonsense"),  # an address that is none
+    ],
+)
+@pytest.mark.usefixtures("fake_engine")
+def test_a_wrong_option_of_run_is_one_clear_line(
+    bundle: Bundle, photos: Path, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    with pytest.raises(EdgecvError) as caught:
+        cli.cli.main(["run", str(bundle.root), "--source", str(photos), *arguments], standalone_mode=False)
+    assert caught.value.exit_code == code
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("fake_engine")
+def test_options_may_come_from_the_environment(
+    bundle: Bundle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGECV_RUN_SOURCE", str(photos))
+    monkeypatch.setenv("EDGECV_RUN_OUT", str(tmp_path / "r.jsonl"))
+    done = CliRunner().invoke(cli.cli, ["run", str(bundle.root)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout == ""  # there is a sink
+    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.usefixtures("fake_engine")

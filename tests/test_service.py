@@ -214,7 +214,7 @@ def test_our_unit_is_replaced_and_a_stranger_s_is_not() -> None:
     install("edgecv", ("other",), runner=Systemctl())
     assert value(unit.read_text(), "ExecStart").endswith("run other")
     unit.write_text("[Service]\nExecStart=/bin/true\n")
-    with pytest.raises(UsageError, match="edgecv did not write it; choose another --name"):
+    with pytest.raises(UsageError, match="edgecv did not write it; give another --name"):
         install("edgecv", ARGUMENTS, runner=Systemctl())
     with pytest.raises(UsageError, match="stays: edgecv did not write it"):
         remove("edgecv", runner=Systemctl())
