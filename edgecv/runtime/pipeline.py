@@ -113,9 +113,9 @@ class Run:
         self._inference.start()
         try:
             while (job := self._next()) is not None:
-                if job.answered:
-                    yield from self._items(job)
-                self._feeder.release(job)
+                items = self._items(job) if job.answered else []
+                self._feeder.release(job)  # before anybody takes his time over the results
+                yield from items
                 if self._source.live and self._frames == self._settings.frames:
                     break
         finally:
@@ -155,7 +155,7 @@ class Run:
         if busy_since_s is None or time.perf_counter() - busy_since_s < STUCK_S:
             self._settings.heartbeat()
 
-    def _items(self, job: Job) -> Generator[Item, None, None]:
+    def _items(self, job: Job) -> list[Item]:
         frame = job.frame
         assert frame is not None
         if not self._frames:
@@ -167,6 +167,7 @@ class Run:
         unix_s = self._first_unix_s + time_s
         if self._source.live:
             unix_s = time.time() - (time.perf_counter() - frame.captured_s)
+        items = []
         for number, answers in enumerate(self._answers):
             still = job.still[number]
             if still:
@@ -178,28 +179,27 @@ class Run:
             self._events += len(events)
             self._last_s = time.perf_counter()
             infer_s = 0.0 if still else job.infer_s[number]
-            yield Item(
-                Result(
-                    frame=frame.index,
-                    time_s=round(time_s, 6),
-                    unix_s=round(unix_s, 6),
-                    latency_ms=round((self._last_s - frame.captured_s) * 1e3, 3),
-                    queue_ms=round(job.queue_s * 1e3, 3),
-                    infer_ms=round(infer_s * 1e3, 3),
-                    top=answers.top,
-                    name=frame.name,
-                    region=answers.region,
-                    still=still,
-                    on=answers.watcher.on,
-                    events=events,
-                ),
-                frame.bgr,
+            result = Result(
+                frame=frame.index,
+                time_s=round(time_s, 6),
+                unix_s=round(unix_s, 6),
+                latency_ms=round((self._last_s - frame.captured_s) * 1e3, 3),
+                queue_ms=round(job.queue_s * 1e3, 3),
+                infer_ms=round(infer_s * 1e3, 3),
+                top=answers.top,
+                name=frame.name,
+                region=answers.region,
+                still=still,
+                on=answers.watcher.on,
+                events=events,
             )
+            items.append(Item(result, frame.bgr))
             if not still:
                 self._infer.add(infer_s)
         self._latency.add(self._last_s - frame.captured_s)
         self._queue.add(job.queue_s)
         self._ended.add(self._last_s)
+        return items
 
     def summary(self, recent: int = RECENT) -> Summary:
         """The counts so far, with the latencies of the last `recent` frames; from any thread."""
