@@ -22,8 +22,8 @@ from edgecv.spec import Preprocess
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# One is in the engine, one is ready, and one is being prepared. With two, a file's frames would wait less, and
-# the engine would wait for them: it then reached 0.85 of its own rate, and with three all of it.
+# One is in the engine, one is ready, one is being prepared. With two, a file's frames would wait less, and
+# the engine for them.
 JOBS = 3
 
 
