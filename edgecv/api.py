@@ -182,7 +182,9 @@ def _target(name: str, here: Selected) -> tuple[Target, str]:
     return Target(profile.name, wanted, difference, touches), arithmetic
 
 
-def stream(bundle: PathLike | None = None, source: str | None = None, **options: Any) -> Iterator[Result]:
+def stream(
+    bundle: PathLike | None = None, source: PathLike | int | None = None, **options: Any
+) -> Iterator[Result]:
     """Classify every frame of a source (None: the device's camera) until it ends; yields Results.
 
     options: those of `open_run`.
@@ -193,7 +195,7 @@ def stream(bundle: PathLike | None = None, source: str | None = None, **options:
 
 def open_run(
     bundle: PathLike | None = None,
-    source: str | None = None,
+    source: PathLike | int | None = None,
     *,
     device: str = "auto",
     format: Format | None = None,
@@ -217,9 +219,21 @@ def open_run(
 ) -> contextlib.AbstractContextManager[Session]:
     """Everything `edgecv run` needs, opened and at the end closed; iterate the session for results.
 
-    regions, allow, deny, out and serve are as on the command line; rules: when a label counts as seen.
-    heartbeat: called while the run is alive, about once a second and at every frame.
+    source, regions, allow, deny, out, serve and token are as on the command line (serve: "" for the default
+    address); rules: when a label counts as seen. heartbeat: called while the run is alive, about once a
+    second and at every frame. Raises UsageError for what cannot be asked for, and any EdgecvError on the way.
     """
+    for name, number in (("top_k", top_k), ("frames", frames), ("threads", threads)):
+        if number is not None and number < 1:
+            raise UsageError(f"{name}={number}: give at least 1")
+    if token == "":
+        raise UsageError("an empty token; leave it out, or give one")
+    if token is not None and serve is None:
+        raise UsageError("a token is for the live page, and there is none: give serve, too")
+    regions, allow, deny, out = (
+        (str(given),) if isinstance(given, (str, Path)) else tuple(map(str, given))
+        for given in (regions, allow, deny, out)
+    )
     from edgecv.runtime.choice import choose
     from edgecv.runtime.controls import Controls
     from edgecv.runtime.events import Rules
@@ -244,12 +258,12 @@ def open_run(
         heartbeat=heartbeat or (lambda: None),
     )
     wanted = Wanted(
-        source=source if source is not None else selected.profile.camera.source,
+        source=str(source) if source is not None else selected.profile.camera.source,
         loop=loop,
         realtime=realtime,
         reconnect=reconnect,
         frozen_s=frozen_s,
-        out=tuple(out),
+        out=out,
         serve=serve,
         token=token,
         settings=settings,

@@ -304,6 +304,8 @@ def find_bundle(name: str | None) -> Path:
     """
     if name == "":
         raise UsageError("an empty bundle name; leave it out for the default bundle")
+    if name and Path(name).is_file():
+        raise UsageError(f"{name} is a file; give the folder of the bundle it belongs to")
     if name and (os.sep in name or Path(name).is_dir()):
         return Path(name)
     cached = bundle_cache(name or DEFAULT_BUNDLE)

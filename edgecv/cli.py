@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecv import __version__
-from edgecv.errors import ConversionError, EdgecvError
+from edgecv.errors import ConversionError, EdgecvError, UsageError
 
 if TYPE_CHECKING:
     from edgecv.spec import Format, Precision
@@ -20,8 +21,7 @@ FORMATS = ("tflite", "onnx", "openvino")
 PRECISIONS = ("fp32", "fp16", "int8", "dynamic")
 
 
-# Options may also come from the environment, as EDGECV_RUN_SOURCE does: a service's passwords do.
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EDGECV"})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgecv")
 @click.option("--debug", is_flag=True, envvar="EDGECV_DEBUG", help="Show tracebacks and library messages.")
 def cli(debug: bool) -> None:
@@ -269,6 +269,26 @@ def run(
             show.run(session)
 
 
+class Listed(click.types.StringParamType):
+    """Text, perhaps one of several in an environment variable: blanks are part of labels and files."""
+
+    envvar_list_splitter = ";"
+
+
+def from_environment(command: click.Command) -> None:
+    """Let every option come from EDGECV_COMMAND_OPTION, too: a service's passwords do."""
+    for option in command.params:
+        if isinstance(option, click.Option):
+            name = max(option.opts, key=len).lstrip("-").upper().replace("-", "_")
+            own = [option.envvar] if isinstance(option.envvar, str) else []
+            option.envvar = [*own, f"EDGECV_{str(command.name).upper()}_{name}"]
+            if option.multiple:
+                option.type = Listed()
+
+
+from_environment(run)
+
+
 @cli.group()
 def service() -> None:
     """Keep `edgecv run` running: a systemd service."""
@@ -306,7 +326,14 @@ def service_install(name: str, system: bool, arguments: tuple[str, ...], **optio
     """
     from edgecv import service, show
 
-    run.make_context("edgecv run", list(arguments))  # a mistake is said now, not in the journal
+    # A mistake is said now, not in the journal.
+    asked = run.make_context("edgecv run", list(arguments)).params
+    if str(asked["source"]).startswith("-"):
+        raise UsageError("a service has no standard input: give another --source")
+    if asked["as_json"] or "-" in asked["out"]:
+        raise UsageError("a service has no standard output: give a file or another place to --out")
+    if not asked["out"] and asked["serve"] is None:
+        raise UsageError("nobody would see the results: give --out or --serve")
     show.installed(service.install(name, arguments, user=not system, **options))
 
 
@@ -564,11 +591,12 @@ def main() -> None:
 
 
 def _failed(error: Exception, status: int, debug: bool) -> int:
-    if debug:
-        import traceback
+    with contextlib.suppress(OSError):  # stderr itself may be what failed
+        if debug:
+            import traceback
 
-        traceback.print_exception(error)
-    click.echo(f"edgecv: error: {error}", err=True)
+            traceback.print_exception(error)
+        click.echo(f"edgecv: error: {error}", err=True)
     return status
 
 

@@ -325,5 +325,5 @@ def _package_files(wanted: dict[str, tuple[str, ...]], what: str) -> list[Path]:
         located = (Path(str(by_name[name].locate())) for name in names if name in by_name)
         found += [path for path in located if path.is_file()]
     if not found:
-        raise DataError(f"no sample {what} here: pip install {' '.join(wanted)}, or name your own pictures")
+        raise DataError(f'no sample {what} here: pip install "edgecv[convert]" brings them; or name your own')
     return found

@@ -151,6 +151,9 @@ def _notes(unit: Unit) -> tuple[str, ...]:
     if any(re.search(SECRET, word) for word in unit.arguments):
         file = environment_file(unit.name, unit.user)
         notes.append(f"every user of this machine can see the password with `ps`; {file} can hold it instead")
+    if own := sorted(name for name in os.environ if name.startswith("EDGECV_")):
+        file = environment_file(unit.name, unit.user)
+        notes.append(f"{', '.join(own)}: set here, and not in the service; {file} is read by it")
     if unit.memory_max_mb and CONTROLLERS.exists() and "memory" not in CONTROLLERS.read_text().split():
         notes.append(
             "this kernel does not limit memory; on a Raspberry Pi add cgroup_enable=memory to cmdline.txt"

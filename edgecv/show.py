@@ -197,14 +197,14 @@ def run(session: Session) -> None:
             signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
         session.stop()
 
-    _notes(session.notes)
-    click.echo(
+    for note in session.notes:
+        _tell(f"note: {note}")
+    _tell(
         f"{session.artifact.kind} on {session.engine}, {_counted(session.selected.threads, 'thread')}, "
-        f"{session.selected.profile.title}; source {session.source}",
-        err=True,
+        f"{session.selected.profile.title}; source {session.source}"
     )
     if session.page:
-        click.echo(f"Live page: {session.page}", err=True)
+        _tell(f"Live page: {session.page}")
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     notify.ready(f"running {session.artifact.kind} on {session.source}")
     try:
@@ -216,20 +216,32 @@ def run(session: Session) -> None:
         for number, handler in previous.items():
             signal.signal(number, handler)
         session.close()
-        click.echo(_summary(session.summary()), err=True)
+        _tell(_summary(session.summary()))
+
+
+def _tell(text: str) -> None:
+    """On stderr, if it can be: a full disk behind it, or a reader that has left, does not end a run."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def _follow(session: Session) -> None:
-    """Show results as they come: a line that is redrawn on a terminal; else a line each, without a sink."""
+    """Show results as they come.
+
+    On a terminal a line that is redrawn, but for pictures and events, which stay; else a line each, unless
+    there is a sink.
+    """
     names = {outlet.traits.name for outlet in session.outlets}
     if sys.stdout.isatty() and "-" not in names:
         drawn = 0.0
         for result in session:
-            if (now := time.monotonic()) - drawn >= REDRAW_S:
+            if result.name or result.events:
+                click.echo(f"\r\x1b[K{_line(result)}")
+            elif (now := time.monotonic()) - drawn >= REDRAW_S:
                 drawn = now
                 width = os.get_terminal_size().columns
                 click.echo(f"\r\x1b[K{_line(result)[: width - 1]}", nl=False)
-        click.echo()
+        click.echo("\r\x1b[K", nl=False)
     elif names or session.page:
         for _ in session:
             pass
@@ -240,9 +252,12 @@ def _follow(session: Session) -> None:
 
 def _line(result: Result) -> str:
     top = "  ".join(f"{p.label} {p.score:.2f}" for p in result.top)
-    where = "".join(f"{name}  " for name in (result.name, result.region) if name)
+    # A file may be called anything, a line break or an escape sequence of the terminal included.
+    name = "".join(letter if letter.isprintable() else "\ufffd" for letter in result.name)
+    where = "".join(f"{part}  " for part in (name, result.region) if part)
     still = "still  " if result.still else ""
-    return f"frame {result.frame}  {result.latency_ms:6.1f} ms  {where}{still}{top}"
+    events = "".join(f"  [{event.label} {event.state}]" for event in result.events)
+    return f"frame {result.frame}  {result.latency_ms:6.1f} ms  {where}{still}{top}{events}"
 
 
 def _counted(count: int, noun: str) -> str:
@@ -265,13 +280,11 @@ def _summary(summary: Summary) -> str:
         text += f", {summary.fps:.1f} FPS"
     if latency := summary.latency:
         text += (
-            f"; capture to result p50 {latency.p50_ms:.1f}, p90 {latency.p90_ms:.1f}, "
+            f"\ncapture to result p50 {latency.p50_ms:.1f}, p90 {latency.p90_ms:.1f}, "
             f"p99 {latency.p99_ms:.1f} ms (nearest rank)"
         )
     if summary.queue and summary.inference:
-        text += (
-            f", of it waiting p50 {summary.queue.p50_ms:.1f}, engine p50 {summary.inference.p50_ms:.1f} ms"
-        )
+        text += f"; waiting p50 {summary.queue.p50_ms:.1f}, engine p50 {summary.inference.p50_ms:.1f} ms"
     if summary.avoided:
         text += (
             f"\nmotion gate: {_counted(summary.avoided.inferences, 'inference')} avoided, "

@@ -71,7 +71,7 @@ class Told:
 def told(stderr: str) -> Told:
     """Read the summary; ValueError when there is none."""
     lines = stderr.splitlines()
-    heads = [number for number, line in enumerate(lines) if re.match(r"\d+ frames, \d+ dropped", line)]
+    heads = [number for number, line in enumerate(lines) if re.match(r"\d+ frames?, \d+ dropped", line)]
     if not heads:
         raise ValueError("no summary on stderr")
     head, *rest = lines[heads[-1] :]
@@ -81,13 +81,13 @@ def told(stderr: str) -> Told:
         return int(match[1]) if match else 0
 
     made = Told(
-        frames=number(r"^(\d+) frames"),
+        frames=number(r"^(\d+) frames?"),
         dropped_capture=number(r"\((\d+) before"),
         dropped_queue=number(r"and (\d+) after preparing"),
         unreadable=number(r", (\d+) unreadable"),
         engine_failures=number(r", (\d+) failed in the engine"),
-        reconnects=number(r", (\d+) reconnects"),
-        events=number(r", (\d+) events"),
+        reconnects=number(r", (\d+) reconnects?"),
+        events=number(r", (\d+) events?"),
     )
     for line in rest:
         if match := re.fullmatch(r"(.+): (\d+) delivered(?:, (\d+) dropped)?(?:, (\d+) failed)?", line):

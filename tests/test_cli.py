@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 import pytest
@@ -46,7 +47,10 @@ def edgecv(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
         (("run", "--on", "1.5"), 2, "'--on'"),  # no share of 1
         (("run", "--frozen", "0"), 2, "'--frozen'"),  # lost before it began
         (("service", "install", "--", "--sorce", "0"), 2, "--sorce"),  # a slip that would only show at night
-        (("service", "install", "--name", "a/b", "--", "x"), 2, "a/b"),  # a name that is a path
+        (("service", "install", "--", "--source", "-", "--out", "a.csv"), 2, "no standard input"),
+        (("service", "install", "--", "--json"), 2, "no standard output"),
+        (("service", "install", "--", "--source", "0"), 2, "nobody would see the results"),
+        (("service", "install", "--name", "a/b", "--", "--serve"), 2, "a/b"),  # a name that is a path
         (("run", ""), 2, "an empty bundle name"),  # an unset shell variable
         (
             ("convert", "-o", ""),
@@ -162,11 +166,34 @@ def test_options_may_come_from_the_environment(
     bundle: Bundle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGECV_RUN_SOURCE", str(photos))
-    monkeypatch.setenv("EDGECV_RUN_OUT", str(tmp_path / "r.jsonl"))
+    monkeypatch.setenv("EDGECV_RUN_OUT", f"{tmp_path / 'r.jsonl'};{tmp_path / 'a b.csv'}")
+    monkeypatch.setenv("EDGECV_RUN_TOP", "1")
+    monkeypatch.setenv("EDGECV_RUN_ALLOW", "class 9;class 0")
     done = CliRunner().invoke(cli.cli, ["run", str(bundle.root)])
     assert done.exit_code == 0, done.output
     assert done.stdout == ""  # there is a sink
-    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 2
+    rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert [[p["label"] for p in row["top"]] for row in rows] == [["class 0"], ["class 9"]]
+    assert len((tmp_path / "a b.csv").read_text().splitlines()) == 3
+
+
+def test_every_option_of_run_has_a_variable_of_its_name() -> None:
+    for option in cli.run.params:
+        if isinstance(option, click.Option):
+            name = max(option.opts, key=len).lstrip("-").upper().replace("-", "_")
+            assert f"EDGECV_RUN_{name}" in option.envvar
+
+
+@pytest.mark.parametrize("where", [">/dev/null 2>/dev/full", ">/dev/null 2>&-"])
+def test_what_happens_to_messages_does_not_end_a_run(
+    bundle: Bundle, photos: Path, tmp_path: Path, where: str
+) -> None:
+    script = tmp_path / "fake_run.py"
+    script.write_text(FAKE_RUN)
+    out = tmp_path / "r.jsonl"
+    run = f'"{sys.executable}" "{script}" run "{bundle.root}" --source "{photos}" --out "{out}" {where}'
+    assert subprocess.run(["sh", "-c", run], check=False).returncode == 0
+    assert len(out.read_text().splitlines()) == 2
 
 
 @pytest.mark.usefixtures("fake_engine")
@@ -209,12 +236,13 @@ def test_a_signal_ends_the_run_with_a_summary(bundle: Bundle, number: int, sourc
     command = [sys.executable, "-c", FAKE_RUN, "run", str(bundle.root), "--source", source, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["frame"] == 0
+        assert json.loads(process.stdout.readline())["frame"] >= 0
         process.send_signal(number)
         errors = errors_of(process)
     assert process.returncode == 0
-    *_, summary, sink = errors.splitlines()
+    *_, summary, latency, sink = errors.splitlines()
     assert "dropped" in summary
+    assert latency.startswith("capture to result p50")
     assert sink.startswith("-: ")
     assert "Traceback" not in errors
 

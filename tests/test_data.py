@@ -165,5 +165,5 @@ def test_sample_pictures_come_from_installed_packages() -> None:
 
 def test_a_sample_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "_SAMPLE_PHOTOS", {"no-such-distribution": ("a.png",)})
-    with pytest.raises(DataError, match="pip install no-such-distribution"):
+    with pytest.raises(DataError, match=r'no sample photographs here: pip install "edgecv\[convert\]"'):
         data.sample_photos()

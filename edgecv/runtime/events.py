@@ -107,6 +107,8 @@ class Watcher:
     @property
     def on(self) -> tuple[str, ...]:
         """The labels that are on, the highest mean score over the window first."""
+        if not self._on:
+            return ()  # the very tuple that is a Result's default, which is then left out of JSON
         classes = sorted(self._on)
         if len(classes) > 1:
             classes = [classes[i] for i in np.argsort(-self._means(classes), kind="stable")]

@@ -95,9 +95,9 @@ class Feeder(threading.Thread):
     def run(self) -> None:
         error = None
         live = self._source.live
-        # A live source may give more than is asked for: not every frame gets an answer.
-        frames = itertools.islice(self._source, None if live else self._limit)
         try:
+            # A live source may give more than is asked for: not every frame gets an answer.
+            frames = itertools.islice(self._source, None if live else self._limit)
             # A place before a frame: none is taken to grow old while it waits for one.
             while (job := self._free.get()) and (frame := next(frames, None)):
                 self._fill(job, frame)

@@ -224,11 +224,10 @@ class Run:
         )
 
     def _fps(self, recent: int) -> float | None:
-        if self._frames <= min(recent, RECENT):
-            elapsed_s = self._last_s - self._first_s
-            return self._frames / elapsed_s if elapsed_s > 0 else None
-        ends_s = self._ended.newest(recent)
-        return (len(ends_s) - 1) / float(ends_s[-1] - ends_s[0]) if len(ends_s) > 1 else None
+        """Results a second, from the first to the last of them."""
+        ended_s = self._ended.newest(recent)
+        elapsed_s = float(ended_s[-1] - ended_s[0]) if ended_s.size else 0.0
+        return (ended_s.size - 1) / elapsed_s if elapsed_s > 0 else None
 
 
 class _Recent:

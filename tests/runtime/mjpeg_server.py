@@ -101,6 +101,12 @@ def serving(port: int = 0) -> Iterator[MjpegServer]:
                 self.end_headers()
                 self.wfile.write(b"<html>not a video</html>")
                 return
+            if self.path == "/locked" and not self.headers["Authorization"]:
+                self.send_error(401)
+                return
+            if self.path == "/nothing":
+                self.send_error(404)
+                return
             if self.path != "/silent":
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")

@@ -457,3 +457,8 @@ def test_an_opencv_without_gstreamer(uri: str, monkeypatch: pytest.MonkeyPatch) 
         open_source(uri)
     assert "\n" not in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_a_device_that_is_no_camera() -> None:
+    with pytest.raises(SourceError, match="/dev/null is not a camera"):
+        open_source("/dev/null")

@@ -270,6 +270,18 @@ def test_a_page_that_is_no_video(server: MjpegServer) -> None:
         open_source(server.url("page"))
 
 
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("locked", "the host says 401 Unauthorized: user or password is missing or refused"),
+        ("nothing", "the host says 404 Not Found"),
+    ],
+)
+def test_what_the_host_says_is_told(server: MjpegServer, path: str, says: str) -> None:
+    with pytest.raises(SourceError, match=says):
+        open_source(server.url(path))
+
+
 def test_a_host_that_never_answers(server: MjpegServer) -> None:
     with pytest.raises(SourceError, match=r"no video within 0.3 s"):
         open_stream(server.url("silent"), timeout_ms=300)

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from edgecv.errors import SinkError, UsageError
 
 PORT = 8080
+FORMS = "give PORT, HOST:PORT or [IPV6]:PORT"
 OPEN_PATH = "/healthz"  # for watchdogs: says nothing but the state of the run, so it needs no token
 _ADDRESS = re.compile(
     r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[\w.-]*[A-Za-z.][\w.-]*)(?::(?=[0-9])|$))?(?P<port>[0-9]{1,5})?"
@@ -110,16 +111,19 @@ def parse_address(text: str) -> tuple[str, int]:
     """Host and port of '', 'PORT', 'HOST', 'HOST:PORT' or '[::1]:PORT'; UsageError for anything else."""
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"] or 0) > 65535:
-        raise UsageError(f"{text!r} is not an address for the page: give PORT, HOST:PORT or [IPV6]:PORT")
+        raise UsageError(f"{text!r} is not an address for the page: {FORMS}")
     return (match["host"] or "127.0.0.1").strip("[]"), int(match["port"] or PORT)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, port 0 being any free one; SinkError says why there is none."""
+    """A listening socket, port 0 being any free one.
+
+    Raises UsageError for a host that is no name or address, SinkError when it cannot be listened on.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise SinkError(f"the page cannot listen on {host}: {error.strerror}") from None
+    except (OSError, UnicodeError):  # UnicodeError: a name that is too long
+        raise UsageError(f"the page cannot listen on {host}: no host has this name; {FORMS}") from None
     family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -28,7 +28,7 @@ class Server:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="error",
+            log_level="critical",  # the site tells itself what fails in it
             access_log=False,
             server_header=False,
             limit_concurrency=CONNECTIONS,

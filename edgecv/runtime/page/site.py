@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 PERIOD_S = 1 / 3  # between two states of /events
 SNAPSHOT_WAIT_S = 2.0
@@ -113,6 +116,9 @@ class Site:
 
     async def change(self, request: Request) -> Response:
         body = bytearray()
+        declared = request.headers.get("content-length", "0")  # digits: uvicorn refuses others
+        if int(declared) > MAX_BODY:
+            return _answer(f"more than {MAX_BODY} bytes", 413)
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_BODY:
@@ -157,6 +163,7 @@ class Site:
 def guarded(app: App, access: Access, policy: str) -> App:
     """`app` for those whom `access` lets in, with headers that keep its answers to the page itself."""
     from starlette.datastructures import MutableHeaders
+    from starlette.requests import ClientDisconnect
 
     headers = {
         "Cache-Control": "no-store",
@@ -190,8 +197,13 @@ def guarded(app: App, access: Access, policy: str) -> App:
             if refusal.status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
             await response(scope, receive, send_with_headers)
-        else:
+            return
+        try:
             await app(scope, receive, send_with_headers)
+        except ClientDisconnect:  # within its own request
+            pass
+        except Exception:  # what has been answered stays answered, and the page goes on
+            log.exception("the page failed on %s", asked.path)
 
     return guard
 

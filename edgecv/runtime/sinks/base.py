@@ -34,7 +34,8 @@ class Traits(NamedTuple):
     name: as shown, passwords masked. events: it gets an item for each event, the result with that event
     alone, and none without; otherwise an item for each result. pictures: it needs Item.bgr. waits: where
     the source loses nothing, the run waits for this sink rather than drop. depth: items that may wait in
-    front of it; with pictures each holds a whole frame.
+    front of it; with pictures each holds a whole frame. whole: nothing is there before close() has succeeded,
+    and what was delivered counts as failed when it does not.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Traits(NamedTuple):
     pictures: bool = False
     waits: bool = False
     depth: int = 1000
+    whole: bool = False
 
 
 class Context(NamedTuple):

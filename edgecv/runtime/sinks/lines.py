@@ -6,6 +6,7 @@ import csv
 import errno
 import io
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgecv.errors import SinkError
+from edgecv.errors import SinkError, UsageError
 from edgecv.runtime.results import Result
 from edgecv.runtime.sinks.base import Context, Item, Sink, SinkClosed, Traits
 
@@ -24,6 +25,7 @@ COLUMNS = (
     *("frame", "unix_s", "time_s", "latency_ms", "queue_ms", "infer_ms"),
     *("region", "name", "still", "on"),
 )
+UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and lone surrogates
 
 
 def open_stdout(_text: str, _context: Context) -> Sink:
@@ -43,13 +45,11 @@ def open_jsonl(text: str, _context: Context) -> Sink:
 def open_csv(text: str, context: Context) -> Sink:
     """Raises SinkError for a file that does not begin with the header this run would write."""
     classes = min(context.top_k, len(context.labels))
-    pairs = [name for k in range(1, classes + 1) for name in (f"label_{k}", f"score_{k}")]
-    header, found = _row([*COLUMNS, *pairs]), _first_line(os.path.expanduser(text))
+    header, found = _header(classes), _first_line(os.path.expanduser(text))
     if found not in (b"", header):
-        raise SinkError(
-            f"{text} holds other columns than this run's ({len(COLUMNS)} and {classes} classes); "
-            "name another file"
-        )
+        begun = found.count(b",label_")
+        advice = f"give --top {begun} or another file" if found == _header(begun) else "name another file"
+        raise SinkError(f"{text} holds other columns than this run's with --top {classes}; {advice}")
     lines = _open_file(text)
     if not found:
         lines.write(header)
@@ -67,7 +67,10 @@ class Lines:
             self._descriptor = None
 
     def write(self, line: bytes) -> None:
-        """Raises SinkClosed when nobody reads any more, SinkError when the disk refuses."""
+        """Raises SinkClosed when nobody reads stdout any more, SinkError when a file takes no more.
+
+        A file without a reader is a FIFO: another reader may come.
+        """
         done = 0
         try:
             while done < len(line):
@@ -75,9 +78,9 @@ class Lines:
                 if written is None:
                     raise BlockingIOError(errno.EAGAIN, "whoever reads does not keep up")
                 done += written
-        except BrokenPipeError as error:
-            raise SinkClosed(f"{self.name}: nobody reads any more") from error
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and not self._ours:
+                raise SinkClosed(f"{self.name}: nobody reads any more") from error
             self._take_back(done)
             raise SinkError(f"cannot write {self.name}: {error.strerror or error}") from error
 
@@ -127,24 +130,42 @@ class Csv(Sink):
         ]
 
 
+def _header(classes: int) -> bytes:
+    pairs = [name for k in range(1, classes + 1) for name in (f"label_{k}", f"score_{k}")]
+    return _row([*COLUMNS, *pairs])
+
+
 def _row(cells: list[object]) -> bytes:
+    """One line, nothing in it that a terminal would obey or UTF-8 cannot hold: names come from files."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    shown = [
+        UNFIT.sub("\N{REPLACEMENT CHARACTER}", cell) if isinstance(cell, str) else cell for cell in cells
+    ]
+    csv.writer(text, lineterminator="\n").writerow(shown)
     return text.getvalue().encode()
 
 
 def _open_file(text: str) -> Lines:
     path = Path(os.path.expanduser(text))
     if not text:
-        raise SinkError("no file is named; give FILE.jsonl or FILE.csv")
+        raise UsageError("no file is named; give FILE.jsonl or FILE.csv")
     try:
-        raw = path.open("ab", buffering=0)
+        raw = open(path, "ab", buffering=0, opener=_open_now)
     except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+        fifo = error.errno == errno.ENXIO and path.is_fifo()
+        reason = "a FIFO that nobody reads; start its reader first" if fifo else error.strerror or error
+        raise SinkError(f"cannot write {path}: {reason}") from error
     lines = Lines(str(path), raw, ours=True)
     if _torn(path, raw.fileno()):
         lines.write(b"\n")
     return lines
+
+
+def _open_now(path: str, flags: int) -> int:
+    """Without waiting for the reader of a FIFO; writes wait for room as ever."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _torn(path: Path, descriptor: int) -> bool:

@@ -6,10 +6,10 @@ import os
 import ssl
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from edgecv.errors import SinkError, UsageError
-from edgecv.runtime.sinks.options import flag, split_options
+from edgecv.runtime.sinks.options import flag, split_address, split_options
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 PASSWORD = "EDGECV_MQTT_PASSWORD"
@@ -33,18 +33,18 @@ class Broker(NamedTuple):
 
 def parse_broker(uri: str) -> Broker:
     """Raises UsageError for an address or options that cannot be, SinkError for files that cannot be read."""
-    address, options = split_options(uri, OPTIONS)
-    try:
-        parts = urlsplit(address)
-        host, port, user = parts.hostname, parts.port, parts.username
-        (host or "").encode("idna")  # which the client's thread would die of
-    except ValueError:  # whose words may quote a piece of the password
-        host = port = user = None
-    topic = unquote(parts.path).strip("/") if host else ""
-    if not host or not topic or set(topic) & set("+#\0") or len(topic) > 200:
+    split = split_address(uri)
+    topic = unquote(split[0].path).strip("/") if split else ""
+    if split is None or not topic or "\0" in topic or len(topic) > 200:
         raise UsageError(
-            "the broker's address is not valid; give mqtt://[user:password@]HOST[:PORT]/BASE/TOPIC"
+            "the broker's address is not valid; give mqtt://[user:password@]HOST[:PORT]/BASE/TOPIC, "
+            "special characters in the user and the password percent-encoded: # is %23"
         )
+    if set(topic) & set("+#"):
+        raise UsageError("the broker's address is not valid: + and # are wildcards, no base topic holds them")
+    parts, host, port = split
+    user = parts.username
+    _, options = split_options(uri, OPTIONS)
     discovery = options.get("discovery", "").strip("/")
     if set(discovery) & set("+#\0"):
         raise UsageError(f"?discovery={discovery}: give Home Assistant's prefix, mostly homeassistant")
@@ -73,7 +73,8 @@ def _password(given: str | None, options: dict[str, str]) -> str | None:
     if given is not None:
         return given
     if "password_file" not in options:
-        return os.environ.get(PASSWORD)
+        found = os.environ.get(PASSWORD)
+        return found and found.rstrip("\r\n")
     path = Path(os.path.expanduser(options["password_file"]))
     try:
         return path.read_text().rstrip("\r\n")

@@ -1,11 +1,30 @@
-"""`?key=value&key=value` behind a sink's address."""
+"""A sink's address, and `?key=value&key=value` behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import unquote
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from edgecv.errors import UsageError
+
+
+def split_address(uri: str) -> tuple[SplitResult, str, int | None] | None:
+    """(its parts, host, port) of scheme://HOST[:PORT]/PATH; None for what is no such address.
+
+    There is no fragment: a `#` behind the host belongs to the path. Whoever complains must not quote the
+    address, since it may hold a password.
+    """
+    before, at, _ = uri.partition("://")[2].partition("/")[0].rpartition("@")
+    # urlsplit would drop line ends silently, and take `user:pass` for the host of `user:pass#word@host`.
+    if not uri.isprintable() or (at and set(before) & set("#?")):
+        return None
+    try:
+        parts = urlsplit(uri, allow_fragments=False)
+        host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # which a client's thread would die of
+    except ValueError:
+        return None
+    return (parts, host, port) if host and " " not in host else None
 
 
 def split_options(text: str, allowed: Sequence[str]) -> tuple[str, dict[str, str]]:

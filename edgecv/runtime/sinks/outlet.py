@@ -133,6 +133,9 @@ class Outlet:
             self._sink.close()
         except Exception as error:  # noqa: BLE001 - a sink of anybody's; there is nobody to raise it to
             self._complaints.tell(f"closing failed: {_described(error)}")
+            if self.traits.whole:
+                with self._changed:
+                    self._failed, self._delivered = self._failed + self._delivered, 0
 
     def _take(self, pause_s: float) -> Item | None:
         """The next item, after a pause that close() cuts short; None when there is nothing more to do."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,13 +45,14 @@ class Video(Sink):
 
     def __init__(self, path: Path, fps: float) -> None:
         quieten_opencv()
-        self.traits = Traits(str(path), pictures=True, waits=True, depth=8)
+        self.traits = Traits(str(path), pictures=True, waits=True, depth=8, whole=True)
         self._path, self._fps = path, min(max(fps, 1.0), 120.0)
         # An absolute path, since FFmpeg would take `clip:2.mp4` for a protocol.
         self._temporary = Path(os.path.abspath(path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")))
         self._writer: cv2.VideoWriter | None = None
         self._size_wh = (0, 0)
         self._frame: tuple[NDArray[np.uint8], list[Result]] | None = None  # may get another region yet
+        _sweep(path)
         self._open((64, 64)).release()  # whether there is a codec at all
         self._remove()
 
@@ -62,6 +64,9 @@ class Video(Sink):
             return
         if shutil.disk_usage(self._path.parent).free < SPARE_BYTES:
             raise SinkError(f"cannot write {self._path}: less than {SPARE_BYTES >> 20} MiB are free")
+        if self._writer is None:
+            size_wh = (bgr.shape[1], bgr.shape[0])
+            self._writer, self._size_wh = self._open(size_wh), size_wh
         finished, self._frame = self._frame, (bgr, [result])
         self._add(finished)
 
@@ -78,10 +83,8 @@ class Video(Sink):
             return
         import cv2
 
+        assert self._writer is not None
         picture = annotated(*frame)
-        if self._writer is None:
-            self._size_wh = (picture.shape[1], picture.shape[0])
-            self._writer = self._open(self._size_wh)
         if picture.shape[1::-1] != self._size_wh:
             picture = cv2.resize(picture, self._size_wh, interpolation=cv2.INTER_AREA)
         self._writer.write(picture)
@@ -105,3 +108,22 @@ class Video(Sink):
     def _remove(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._temporary)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what runs that were killed have left of the same video: hidden files of processes now gone."""
+    ours = re.compile(rf"\.{re.escape(path.stem)}\.(\d{{1,9}}){re.escape(path.suffix)}")
+    for name in os.listdir(path.parent):
+        if (match := ours.fullmatch(name)) and not _alive(int(match[1])):
+            with contextlib.suppress(OSError):
+                path.with_name(name).unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

@@ -8,12 +8,13 @@ import ssl
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlunsplit
 
 import msgspec
 
 from edgecv.errors import SinkError, UsageError
 from edgecv.runtime.sinks.base import Context, Item, Sink, SinkBusy, Traits
+from edgecv.runtime.sinks.options import split_address
 
 TIMEOUT_S = 5.0
 TOKEN = "EDGECV_WEBHOOK_TOKEN"
@@ -22,22 +23,26 @@ LATER = (408, 425, 429)  # of the client's errors, those that a later try may no
 
 
 def open_webhook(uri: str, context: Context) -> Sink:
-    """Raises UsageError for an address that is none. That nobody answers there is no error yet."""
-    try:
-        parts = urlsplit(uri)
-        host, port = parts.hostname, parts.port
-        (host or "").encode("idna")
-    except ValueError:  # whose words may quote a piece of the password
-        host = port = None
-    if not host:
-        raise UsageError("the webhook's address is not valid; give https://HOST[:PORT]/PATH")
+    """Raises UsageError for an address that is none, SinkError for a token that no header can carry.
+
+    That nobody answers there is no error yet.
+    """
+    split = split_address(uri)
+    if split is None:
+        raise UsageError(
+            "the webhook's address is not valid; give https://[user:password@]HOST[:PORT]/PATH, "
+            "special characters in the user and the password percent-encoded: # is %23"
+        )
+    parts, host, port = split
     where = f"[{host}]" if ":" in host else host
     netloc = where if port is None else f"{where}:{port}"
     headers = {"Content-Type": "application/json", "User-Agent": "edgecv"}
     if parts.username is not None:
         secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode()}"
-    elif token := os.environ.get(TOKEN):
+    elif token := os.environ.get(TOKEN, "").strip():
+        if not (token.isascii() and token.isprintable()):  # whose complaint would quote it
+            raise SinkError(f"{TOKEN} holds characters that no token has: control characters or non-ASCII")
         headers["Authorization"] = f"Bearer {token}"
     # The path is not shown: with many services it is the secret.
     name = f"{parts.scheme}://{netloc}/" + ("…" if parts.path.strip("/") or parts.query else "")

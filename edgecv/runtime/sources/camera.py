@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEV = Path("/dev")
+V4L2_MAJOR = 81  # of character devices, in the kernel's list of them
 TAKES = ("size", "fps", "format")
 
 # One is being filled while the other is decoded; the driver's usual four would each add a frame of delay
@@ -46,6 +47,8 @@ def _open(device: Path, options: Options) -> Opened:
 
     if not device.exists():
         raise SourceError(f"no camera at {device}; {_those_here()}")
+    if device.is_char_device() and os.major(device.stat().st_rdev) != V4L2_MAJOR:
+        raise SourceError(f"{device} is not a camera; {_those_here()}")
     if not os.access(device, os.R_OK | os.W_OK):
         raise SourceError(
             f"no permission for {device}; add yourself to the group video "

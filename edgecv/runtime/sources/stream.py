@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from edgecv.errors import SourceError
 from edgecv.runtime.sources.base import Opened
@@ -89,9 +89,37 @@ def _why_not(uri: str) -> str:
         if not parts.hostname:
             return "the address has no host"
         port = parts.port or PORTS[parts.scheme.lower()]
+        if parts.scheme.lower().startswith("http"):
+            return _http_reason(parts, port)
         socket.create_connection((parts.hostname, port), timeout=2).close()
     except ValueError:  # whose words may quote a piece of the password
         return "that is not a valid address"
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return "the host answers, but not with a video"
+
+
+def _http_reason(parts: SplitResult, port: int) -> str:
+    """What an HTTP server says to the same request, user and password included; OSError when none answers."""
+    import base64
+    import http.client
+    from urllib.parse import unquote
+
+    kind = http.client.HTTPSConnection if parts.scheme.lower() == "https" else http.client.HTTPConnection
+    headers = {}
+    if parts.username:
+        secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(secret.encode()).decode()}"
+    connection = kind(str(parts.hostname), port, timeout=2)
+    try:
+        connection.request(
+            "GET", parts._replace(scheme="", netloc="", fragment="").geturl() or "/", headers=headers
+        )
+        status, reason = (answer := connection.getresponse()).status, answer.reason
+    except http.client.HTTPException:
+        return "the host answers, but not as a web server does"
+    finally:
+        connection.close()
+    if status in (401, 403):
+        return f"the host says {status} {reason}: user or password is missing or refused"
+    return f"the host says {status} {reason}" if status >= 400 else "the host answers, but not with a video"
