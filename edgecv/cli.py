@@ -260,7 +260,7 @@ def run(
             format=_format(format),
             precision=_precision(precision),
             rules=rules,
-            out=tuple(dict.fromkeys(("-", *out) if as_json else out)),
+            out=("-", *out) if as_json and "-" not in out else out,
             reconnect=not no_reconnect,
             heartbeat=heartbeat,
             **options,

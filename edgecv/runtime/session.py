@@ -16,7 +16,7 @@ from edgecv.runtime import pipeline
 from edgecv.runtime.engines import Engine, open_engine
 from edgecv.runtime.pipeline import Run, Settings, engine_options
 from edgecv.runtime.results import Result, Summary
-from edgecv.runtime.sinks import Context, Outlet, Sink, close_all, open_sink, takes_pictures
+from edgecv.runtime.sinks import Context, Outlet, Sink, check_distinct, close_all, open_sink, takes_pictures
 from edgecv.runtime.sources import masked_uri, open_source
 
 STOP_S = 5.0
@@ -92,6 +92,7 @@ def open_session(
     def load() -> Engine:
         return open_engine(bundle.path(artifact), artifact, engine_options(selected))
 
+    check_distinct(wanted.out)
     settings, where = wanted.settings, masked_uri(wanted.source)
     with contextlib.ExitStack() as stack:
         # The engine first: a live source would drop frames, and count them, while a model loads.

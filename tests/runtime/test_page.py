@@ -323,3 +323,42 @@ def test_it_is_a_sink_like_any_other() -> None:
         finally:
             outlet.close()
         assert outlet.counts().failed == 0
+
+
+POST = b"POST /controls HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+def test_who_leaves_within_a_request_is_nobodys_trouble(
+    page: Page, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    running = page._server._uvicorn.server_state.tasks
+    with socket.create_connection(("127.0.0.1", port(page))) as leaving:
+        leaving.sendall(POST + b'Content-Length: 100\r\n\r\n{"on": ')
+        until(lambda: bool(running))
+    until(lambda: not running)
+    assert status(page, "/state") == 200
+    assert (capfd.readouterr().err, caplog.records) == ("", [])
+
+
+def test_a_body_that_says_it_is_too_long_is_not_read(page: Page) -> None:
+    with socket.create_connection(("127.0.0.1", port(page)), timeout=10) as sending:
+        sending.sendall(POST + b"Content-Length: 1000000000\r\n\r\n")
+        assert sending.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_what_fails_in_the_page_is_told_by_our_own_log(
+    page: Page,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(page._tally, "state", broken)
+    assert status(page, "/state") == 500
+    until(lambda: bool(caplog.records))
+    assert [(one.name, one.getMessage()) for one in caplog.records] == [
+        ("edgecv.runtime.page.site", "the page failed on /state")
+    ]
+    assert capfd.readouterr().err == ""

@@ -93,6 +93,24 @@ def test_the_picture_moves_and_the_numbers_follow(tab: Tab, browser: Browser) ->
     assert browser.errors == []
 
 
+def test_no_message_stays_over_a_picture(tab: Tab) -> None:
+    over = (
+        "!document.getElementById('message').hidden && !document.getElementById('picture').matches('.quiet')"
+    )
+    with serving() as page, feeding(page):
+        tab.call("Page.enable")
+        watch = f"""document.addEventListener("DOMContentLoaded", () => {{
+          window.over = 0;
+          window.looks = 0;
+          const look = () => {{ looks += 1; over += {over}; requestAnimationFrame(look); }};
+          look();
+        }})"""
+        tab.call("Page.addScriptToEvaluateOnNewDocument", source=watch)
+        tab.open(page.url)
+        assert tab.until(f"looks > 60 && {GREY} !== null")
+        assert tab.run("over") == 0
+
+
 def test_controls_act(tab: Tab) -> None:
     controls = Controls(0.5, 0.3)
     with serving(controls=controls) as page, feeding(page):

@@ -66,6 +66,16 @@ def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
     assert 0 <= port <= 65535
 
 
+@pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("too long")])
+def test_a_name_that_no_host_has(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)  # the real one would ask the network
+    with pytest.raises(UsageError, match=r"abc: no host has this name; give PORT, HOST:PORT or \[IPV6\]"):
+        listen("abc", 0)
+
+
 def test_a_host_that_is_not_here() -> None:
     with pytest.raises(
         SinkError, match=r"cannot listen on 192\.0\.2\.1"

@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sinks_samples import context, event, item, result
+from sinks_samples import context, event, item, result, settle
 
 from edgecv.errors import SinkError, UsageError
 from edgecv.runtime.results import Result
-from edgecv.runtime.sinks import GRAMMAR, Item, Outlet, SinkClosed, open_sink
+from edgecv.runtime.sinks import GRAMMAR, Item, Outlet, SinkClosed, check_distinct, open_sink
 from edgecv.runtime.sinks.lines import Lines
 from edgecv.runtime.sinks.options import split_options
 
@@ -64,7 +64,10 @@ def test_what_a_string_names(uri: str, name: str, tmp_path: Path, monkeypatch: p
     ("uri", "says"),
     [
         ("", GRAMMAR),
-        ("result.json", GRAMMAR),
+        ("result.json", f"'result.json' is not a sink; give {GRAMMAR}"),
+        ("s/foo", "'s/foo' is not a sink (a folder ends with /); give"),
+        ("jsonl:", "no file is named"),
+        ("csv:", "no file is named"),
         ("ftp://user:secret@host/x.csv", "'ftp://user:***@host/x.csv' is not a sink"),
         ("a.csv?keep=1", "is not a sink"),
         ("shots/?kept=1", "?kept= is no option of this sink; there are keep, off"),
@@ -77,8 +80,16 @@ def test_what_a_string_names(uri: str, name: str, tmp_path: Path, monkeypatch: p
         ("prometheus:70000", "give prometheus:[HOST:]PORT"),
         ("https://", "address is not valid"),
         ("http://user:sec:ret@host:x/", "address is not valid"),
+        ("http://user:ge#secret@host/", "percent-encoded: # is %23"),
+        ("http://exa mple/", "address is not valid"),
+        ("http://exam\nple/", "address is not valid"),  # urlsplit would drop the line end
+        ("http:///path", "address is not valid"),
         ("mqtt://host", "give mqtt://[user:password@]HOST[:PORT]/BASE/TOPIC"),
-        ("mqtt://host/a/+/b", "is not valid"),
+        ("mqtt://host/a/+/b", "+ and # are wildcards"),
+        ("mqtt://u:p@host/a/#", "+ and # are wildcards"),  # which is no fragment
+        ("mqtt://u:ge#secret@host/a", "percent-encoded: # is %23"),
+        ("mqtt://u:ge?secret@host/a", "percent-encoded: # is %23"),
+        ("mqtt://ho st/a", "address is not valid"),
         ("mqtt://host:secret/a", "is not valid"),
         ("mqtt://host/a?discovery=#", "?discovery=#"),
         ("mqtt://host/a?results=2", "?results=2: give 0 or 1"),
@@ -100,7 +111,6 @@ def test_what_cannot_be_a_sink(uri: str, says: str) -> None:
     [
         ("none/a.jsonl", "cannot write none/a.jsonl: No such file or directory"),
         ("none/a.csv", "cannot write none/a.csv: No such file"),
-        ("jsonl:", "no file is named"),
         ("jsonl:.", "cannot write .: Is a directory"),
         ("none/a.mp4", "cannot write none/a.mp4: none is not there, or not writable"),
         ("none/shots/", "cannot make the folder none/shots"),
@@ -118,6 +128,40 @@ def test_what_cannot_be_written_to_is_known_at_opening(
     with pytest.raises(SinkError) as caught:
         open_sink(uri, context())
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uris",
+    [
+        ("-", "-"),
+        ("s/a.jsonl", "s/a.jsonl"),
+        ("s/a.jsonl", "./s/a.jsonl"),
+        ("s/a.jsonl", "-", "jsonl:s/../s/a.jsonl"),
+        ("s/a.csv", "jsonl:s/a.csv"),
+        ("b.mp4", "video:b.mp4"),
+        ("s/", "s"),  # the folder is there
+        ("s/shots/", "snapshots:s/shots?keep=3"),
+        ("s/a.csv", "link/a.csv"),
+        ("~/a.csv", "home/a.csv"),
+        ("mqtt://u:secret@host/a", "mqtt://u:secret@host/a"),
+    ],
+)
+def test_one_place_under_two_names(
+    uris: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "s").mkdir()
+    (tmp_path / "link").symlink_to("s")
+    with pytest.raises(UsageError, match="are the same place: give one of them") as caught:
+        check_distinct(uris)
+    assert "secret" not in str(caught.value)
+    assert f"'{uris[0]}' and '{uris[-1]}'".replace("secret", "***") in str(caught.value)
+
+
+def test_places_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_distinct(["-", "a.jsonl", "s/a.jsonl", "a.csv", "s/", "prometheus:0", "http://h/a", "http://h/b"])
 
 
 @given(st.text())
@@ -244,6 +288,44 @@ def test_a_pipe_that_nobody_reads_is_closed_for_good() -> None:
         Lines("pipe", raw).write(b"x\n")
 
 
+def test_a_fifo_that_nobody_reads_is_an_error_at_opening(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "out.jsonl")
+    with pytest.raises(SinkError, match="a FIFO that nobody reads; start its reader first"):
+        open_sink(str(tmp_path / "out.jsonl"), context())
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_fifo_loses_items_while_nobody_reads_and_goes_on(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"out.{suffix}"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    front = Outlet(open_sink(str(path), context()))
+    os.close(reading)
+    front.offer(item(0), True)
+    settle(front)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    front.offer(item(1), True)
+    front.close()
+    assert (front.counts().failed, front.counts().delivered, front.closed) == (1, 1, False)
+    with os.fdopen(reading, "rb") as file:
+        assert len(file.readlines()) == 1 + (suffix == "csv")  # whose header waited in the pipe
+
+
+def test_a_slow_reader_of_a_fifo_gets_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reading, True)
+    front = Outlet(open_sink(str(path), context()))
+    for frame in range(900):  # several times what a pipe holds
+        front.offer(item(frame), True)
+    front.finish()
+    with os.fdopen(reading, "rb") as file:
+        found = [msgspec.json.decode(line, type=Result).frame for line in file]
+    front.close()
+    assert found == list(range(900))
+
+
 def test_a_buffer_of_lines_is_emptied_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     front = Outlet(open_sink(str(path), context()))
@@ -279,17 +361,17 @@ def test_the_header_is_written_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "found",
+    ("found", "advice"),
     [
-        "a,b,c\n",  # somebody's table
-        f"{HEADER},label_1,score_1,label_2,score_2\n",  # a run with another --top
-        HEADER,  # torn
+        ("a,b,c\n", "name another file"),  # somebody's table
+        (f"{HEADER},label_1,score_1,label_2,score_2\n", "give --top 2 or another file"),
+        (HEADER, "name another file"),  # torn
     ],
 )
-def test_other_columns_are_refused_and_kept(found: str, tmp_path: Path) -> None:
+def test_other_columns_are_refused_and_kept(found: str, advice: str, tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text(found)
-    with pytest.raises(SinkError, match="holds other columns than this run's"):
+    with pytest.raises(SinkError, match=f"holds other columns than this run's with --top 1; {advice}"):
         open_sink(str(path), context(top_k=1))
     assert path.read_text() == found
 
@@ -298,3 +380,10 @@ def test_fewer_classes_than_asked_for_are_all_there_are(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     write(str(path), item(0), labels=("cat", "dog"), top_k=5)
     assert path.read_text().splitlines()[0].endswith(",label_2,score_2")
+
+
+def test_a_name_says_nothing_to_a_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    write(str(path), Item(result(0, region="a\x9bb", name="\x1b[31m\n.jpg\udcff")))
+    row = path.read_text().splitlines()[1]
+    assert ",a\ufffdb,\ufffd[31m\ufffd.jpg\ufffd," in row

@@ -118,6 +118,7 @@ def test_what_it_will_never_take_is_lost(answer: int, hook: Hook, caplog: pytest
     ("credentials", "token", "header"),
     [
         ("", "t0ken", "Bearer t0ken"),
+        ("", " t0ken\r\n", "Bearer t0ken"),  # from a file
         ("user:p%2Fw@", "", "Basic dXNlcjpwL3c="),
         ("user:p%2Fw@", "t0ken", "Basic dXNlcjpwL3c="),  # what is in the address is meant for it
     ],
@@ -131,6 +132,14 @@ def test_who_is_asking(
     assert hook.seen.get(timeout=WAIT_S)[1]["Authorization"] == header
     assert "p/w" not in sink.traits.name
     assert "p%2Fw" not in sink.traits.name
+
+
+@pytest.mark.parametrize("token", ["ge\rheim", "ge\nheim", "ge\x1bheim", "gehéim"])
+def test_a_token_that_no_header_holds_is_not_told(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGECV_WEBHOOK_TOKEN", token)
+    with pytest.raises(SinkError, match="EDGECV_WEBHOOK_TOKEN holds characters") as caught:
+        open_sink("http://127.0.0.1:9/", context())
+    assert "ge" not in str(caught.value).replace("EDGECV", "")
 
 
 def test_nobody_there_is_no_error_at_opening() -> None:

@@ -312,3 +312,19 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SinkError) as caught:
         open_sink("mqtt://127.0.0.1:9/a", context())
     assert 'pip install "edgecv[mqtt]"' in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["file", "environment"])
+def test_the_end_of_a_line_is_no_part_of_a_password(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_bytes(b" ge#heim \r\n")
+    monkeypatch.setenv("EDGECV_MQTT_PASSWORD", " ge#heim \r\n")
+    options = f"?password_file={tmp_path}/password" if given == "file" else ""
+    assert parse_broker(f"mqtt://user@host/a{options}").password == " ge#heim "
+
+
+def test_what_is_percent_encoded_in_an_address() -> None:
+    broker = parse_broker("mqtt://us%40er:ge%23h%3Feim@host:1884/home/my%20hall?results=1")
+    assert (broker.user, broker.password) == ("us@er", "ge#h?eim")
+    assert (broker.host, broker.port, broker.topic, broker.results) == ("host", 1884, "home/my hall", True)

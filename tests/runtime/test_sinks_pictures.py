@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pytest
-from sinks_samples import context, event, item, result
+from sinks_samples import context, event, item, result, settle
 
 from edgecv.errors import SinkError
 from edgecv.runtime.sinks import Item, Outlet, open_sink, snapshots
@@ -129,10 +132,49 @@ def test_a_disk_that_gets_full_ends_no_video(tmp_path: Path, monkeypatch: pytest
 
 def test_a_size_no_encoder_takes_is_told_of(tmp_path: Path) -> None:
     sink = open_sink(f"{tmp_path}/a.mp4", context())
-    sink.write(flat(0, GREY, 1, 1))
     with pytest.raises(SinkError, match="OpenCV here encodes no 1x1 pixels"):
-        sink.close()
+        sink.write(flat(0, GREY, 1, 1))
+    sink.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_no_encoder_takes_is_counted_and_the_next_begins_the_video(tmp_path: Path) -> None:
+    front = Outlet(open_sink(f"{tmp_path}/a.avi", context()))
+    for one in (flat(0, 60, 1, 1), flat(1, 200, 121, 161), flat(2, 60)):
+        front.offer(one, True)
+    front.close()
+    assert (front.counts().failed, front.counts().delivered) == (1, 2)
+    assert [level(picture) for picture in frames(tmp_path / "a.avi")] == pytest.approx([200, 60], abs=4)
+
+
+def test_a_video_that_cannot_take_its_name_has_delivered_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    front = Outlet(open_sink(f"{folder}/a.avi", context()))
+    front.offer(flat(0, 60), True)
+    front.offer(flat(1, 60), True)
+    settle(front)
+    assert front.counts().delivered == 2
+    shutil.rmtree(folder)
+    front.close()
+    assert (front.counts().failed, front.counts().delivered) == (2, 0)
+
+
+def test_what_a_killed_run_has_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    kept = {
+        f".a.{os.getppid()}.mp4",  # of a run that lives
+        ".a.1.mp4",  # and of one of another user's
+        f".a.{gone.pid}.avi",
+        f".ab.{gone.pid}.mp4",
+        f"a.{gone.pid}.mp4",
+        ".a.old.mp4",
+    }
+    for name in (*kept, f".a.{gone.pid}.mp4"):
+        (tmp_path / name).touch()
+    open_sink(f"{tmp_path}/a.mp4", context()).close()
+    assert {one.name for one in tmp_path.iterdir()} == kept
 
 
 # --- snapshots

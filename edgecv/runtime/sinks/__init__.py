@@ -56,9 +56,7 @@ KINDS: list[Kind] = [
     Kind("edgecv.runtime.sinks.lines:open_jsonl", ("jsonl:",), (".jsonl", ".ndjson"), path=True),
     Kind("edgecv.runtime.sinks.lines:open_csv", ("csv:",), (".csv",), path=True),
     Kind(
-        "edgecv.runtime.sinks.video:open_video",
-        ("video:",),
-        (".mp4", ".mkv", ".avi"),
+        *("edgecv.runtime.sinks.video:open_video", ("video:",), (".mp4", ".mkv", ".avi")),
         pictures=True,
         path=True,
     ),

@@ -138,10 +138,8 @@ def _header(classes: int) -> bytes:
 def _row(cells: list[object]) -> bytes:
     """One line, nothing in it that a terminal would obey or UTF-8 cannot hold: names come from files."""
     text = io.StringIO()
-    shown = [
-        UNFIT.sub("\N{REPLACEMENT CHARACTER}", cell) if isinstance(cell, str) else cell for cell in cells
-    ]
-    csv.writer(text, lineterminator="\n").writerow(shown)
+    fit = [UNFIT.sub("\N{REPLACEMENT CHARACTER}", each) if isinstance(each, str) else each for each in cells]
+    csv.writer(text, lineterminator="\n").writerow(fit)
     return text.getvalue().encode()
 
 
@@ -150,7 +148,7 @@ def _open_file(text: str) -> Lines:
     if not text:
         raise UsageError("no file is named; give FILE.jsonl or FILE.csv")
     try:
-        raw = open(path, "ab", buffering=0, opener=_open_now)
+        raw = os.fdopen(_open_now(path), "ab", buffering=0)
     except OSError as error:
         fifo = error.errno == errno.ENXIO and path.is_fifo()
         reason = "a FIFO that nobody reads; start its reader first" if fifo else error.strerror or error
@@ -161,9 +159,9 @@ def _open_file(text: str) -> Lines:
     return lines
 
 
-def _open_now(path: str, flags: int) -> int:
+def _open_now(path: Path) -> int:
     """Without waiting for the reader of a FIFO; writes wait for room as ever."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o666)
     os.set_blocking(descriptor, True)
     return descriptor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,4 +44,8 @@ def open_pattern(pattern: str) -> Replay:
 def _shots(paths: Sequence[Path]) -> Shots:
     for path in paths:
         bgr = read_image(path)
-        yield None if bgr is None else Shot(bgr, time.perf_counter(), path.name)
+        yield (
+            None
+            if bgr is None
+            else Shot(bgr, time.perf_counter(), os.fsencode(path.name).decode(errors="replace"))
+        )
