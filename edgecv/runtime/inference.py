@@ -56,7 +56,7 @@ class Inference(threading.Thread):
             except Exception as error:  # noqa: BLE001 - engines raise many unrelated classes
                 try:
                     self._recover(error, job.frame)
-                except EngineError as final:
+                except Exception as final:  # noqa: BLE001 - the taker would wait for ever otherwise
                     job = End(final)
                     break
             self._done.put(job)
@@ -73,7 +73,6 @@ class Inference(threading.Thread):
         for number, still in enumerate(job.still):
             if not still or number not in self._answered:
                 job.still[number] = False
-                self._answered.add(number)
                 logits = job.logits[number]
                 logits[:] = self.engine.infer(job.inputs[number])[0]
                 if not np.isfinite(logits.sum()):
@@ -82,6 +81,7 @@ class Inference(threading.Thread):
                 job.infer_s[number] = ended_s - began_s
                 began_s = ended_s
                 self.inferences += 1
+                self._answered.add(number)
         self.busy_since_s = None
         self.cpu_s = time.thread_time()
         self._in_a_row = 0

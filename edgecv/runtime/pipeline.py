@@ -50,8 +50,8 @@ class Settings:
     """What a run is to do with a frame.
 
     frames: end after so many; regions: classify these parts of the picture, each by itself, instead of the
-    whole; shown: [classes] bool, the classes that may be answered; heartbeat: called after each frame, and
-    about once a second while there is none, unless the engine hangs.
+    whole; shown: [classes] bool, the classes that may be answered; threads: the engine's, to tell CPU time;
+    heartbeat: called after each frame, and every second without one, unless the engine hangs.
     """
 
     top_k: int = 5
@@ -106,7 +106,7 @@ class Run:
         self._answers = [_Answers(self._labels, settings, self.controls, name) for name in names]
         self._latency, self._queue, self._infer, self._ended = (_Recent() for _ in range(4))
         self._frames = self._events = self._avoided = 0
-        self._first_s = self._last_s = self._began_s = self._first_unix_s = 0.0
+        self._last_s = self._began_s = self._first_unix_s = 0.0
 
     def __iter__(self) -> Generator[Item, None, None]:
         self._feeder.start()
@@ -159,7 +159,7 @@ class Run:
         frame = job.frame
         assert frame is not None
         if not self._frames:
-            self._first_s, self._began_s = frame.captured_s, job.seen_s
+            self._began_s = job.seen_s
             self._first_unix_s = time.time() - (time.perf_counter() - frame.captured_s)
         self._frames += 1
         time_s = job.seen_s - self._began_s

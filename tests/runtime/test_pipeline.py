@@ -263,11 +263,14 @@ def test_three_failures_in_a_row_end_the_run(
     assert len(list((tmp_path / "cache" / "failed-frames").iterdir())) == 3
 
 
-def test_an_engine_that_cannot_be_loaded_again_ends_the_run(bundle: Bundle, photos: Path) -> None:
+@pytest.mark.parametrize("kind", [EngineError, OSError])  # ours, and one that nobody foresaw
+def test_an_engine_that_cannot_be_loaded_again_ends_the_run(
+    bundle: Bundle, photos: Path, kind: type[Exception]
+) -> None:
     def reopen() -> FakeEngine:
-        raise EngineError("the file is gone")
+        raise kind("the file is gone")
 
-    with open_source(str(photos)) as source, pytest.raises(EngineError, match="the file is gone"):
+    with open_source(str(photos)) as source, pytest.raises(kind, match="the file is gone"):
         list(Run(bundle, failing(1), source, Settings(), reopen))
 
 
@@ -326,6 +329,21 @@ class Frames(Source):
 
     def close(self) -> None:
         self._rest = iter(())
+
+
+def test_a_still_picture_that_was_never_answered_is_answered(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGECV_CACHE", str(tmp_path / "cache"))
+    frames = [
+        Frame(flat(255), index, 2.0 * index, "") for index in range(3)
+    ]  # it opens for the first
+    gate = Controls(0.5, 0.3, motion_gate=True)
+    results = [item.result for item in run_of(bundle, Frames(frames), failing(0), controls=gate)]
+    assert [(r.frame, r.still, r.top[0].label) for r in results] == [
+        (1, False, "class 9"),
+        (2, True, "class 9"),
+    ]
 
 
 def test_a_video_has_the_time_of_its_rate_however_fast_it_is_read(bundle: Bundle) -> None:
