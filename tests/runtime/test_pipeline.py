@@ -335,9 +335,7 @@ def test_a_still_picture_that_was_never_answered_is_answered(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGECV_CACHE", str(tmp_path / "cache"))
-    frames = [
-        Frame(flat(255), index, 2.0 * index, "") for index in range(3)
-    ]  # it opens for the first
+    frames = [Frame(flat(255), index, 2.0 * index, "") for index in range(3)]  # it opens for the first
     gate = Controls(0.5, 0.3, motion_gate=True)
     results = [item.result for item in run_of(bundle, Frames(frames), failing(0), controls=gate)]
     assert [(r.frame, r.still, r.top[0].label) for r in results] == [
