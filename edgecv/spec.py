@@ -91,6 +91,13 @@ class TensorSpec(Struct):
     quant: Quant | None = None
 
 
+class Interval(Struct):
+    """A 95 % confidence interval, in the unit of what it is of."""
+
+    low: float
+    high: float
+
+
 class Drop(Struct):
     """What an artifact loses against its float model on the same pictures, in percentage points.
 

@@ -1,13 +1,14 @@
-"""Paired comparisons: what a model loses, with an interval, when both models saw the same pictures."""
+"""What numbers are worth: intervals of shares and percentiles, and paired comparisons of models."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecv.spec import Drop
+from edgecv.spec import Drop, Interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,16 +55,40 @@ def guessing(right: NDArray[np.bool_], classes: int) -> bool:
 
 
 def disagreement(same: NDArray[np.bool_]) -> Drop:
-    """Answers that changed, in points, with the Wilson 95 % interval; [n] whether each answer is the same.
-
-    Wilson, J. Am. Stat. Assoc. 22 (1927).
-    """
+    """Answers that changed, in points, with the Wilson 95 % interval; [n] whether each answer is the same."""
     n = len(same)
-    share = float(1 - same.mean())
+    changed = int(n - same.sum())
+    found = share_interval(changed, n)
+    return Drop(points=100 * changed / n, low=100 * found.low, high=100 * found.high, images=n, basis="float")
+
+
+def share_interval(hits: int, n: int) -> Interval:
+    """The Wilson 95 % interval of hits / n, as shares (J. Am. Stat. Assoc. 22, 1927)."""
+    share = hits / n
     centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
     half = _Z95 / (1 + _Z95**2 / n) * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n**2))
-    low, high = max(centre - half, 0.0), min(centre + half, 1.0)
-    return Drop(points=100 * share, low=100 * low, high=100 * high, images=n, basis="float")
+    return Interval(low=max(centre - half, 0.0), high=min(centre + half, 1.0))
+
+
+def rank_interval(values: Sequence[float] | NDArray[np.float64], percent: float) -> Interval | None:
+    """The 95 % interval of a percentile: two of the values, whatever their distribution.
+
+    The number of independent values below the percentile is binomial, so the ranks that leave out 2.5 % of it
+    on either side bound it (David and Nagaraja, Order Statistics, 2003, section 7.1). None when there are too
+    few: a median takes 6 values, a p99 368. `percent` is in (0, 100).
+    """
+    ordered = np.sort(np.asarray(values, np.float64))
+    n, p = ordered.size, percent / 100
+    if not n:
+        return None
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    k = np.arange(n + 1)
+    log_ways = log_factorial[-1] - log_factorial - log_factorial[::-1]
+    below = np.cumsum(np.exp(log_ways + k * math.log(p) + (n - k) * math.log1p(-p)))
+    low, high = int(np.searchsorted(below, 0.025, "right")), int(np.searchsorted(below, 0.975)) + 1
+    if low < 1 or high > n:
+        return None
+    return Interval(low=float(ordered[low - 1]), high=float(ordered[high - 1]))
 
 
 def resolved(drop: Drop, bound: float = 0.0) -> bool:

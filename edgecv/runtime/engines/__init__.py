@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 
 class Options(NamedTuple):
-    """How an engine is to run: CPU threads, and exact int8 sums where this CPU would saturate."""
+    """How an engine is to run: CPU threads, and exact int8 sums where this CPU would saturate.
+
+    variant: one of the engine's own ways to run that may be faster on some board, by the name in its Entry's
+    `variants`; "" is the default way. An engine raises EngineError for a name it does not know.
+    """
 
     threads: int = 1
     precise: bool = False
+    variant: str = ""
 
 
 class Engine(Protocol):
@@ -37,13 +42,19 @@ class Engine(Protocol):
 
 
 class Entry(NamedTuple):
-    """An engine as data: what it reads, the modules that must be importable, and where its class is."""
+    """An engine as data: what it reads, the modules that must be importable, and where its class is.
+
+    profiler: where its function is that times each operation, in the module of the class; "" for none.
+    variants: the names that `Options.variant` may have.
+    """
 
     name: str
     format: Format
     needs: str
     target: str
     install: str
+    profiler: str = ""
+    variants: tuple[str, ...] = ()
 
 
 ENGINES: list[Entry] = [
@@ -88,7 +99,7 @@ def load(entry: Entry, path: Path, artifact: Artifact, options: Options) -> Engi
     module, _, attribute = entry.target.partition(":")
     engine_class = getattr(importlib.import_module(module), attribute)
     precise = options.precise and artifact.precise_if_saturating
-    return engine_class(path, Options(max(1, options.threads), precise))
+    return engine_class(path, options._replace(threads=max(1, options.threads), precise=precise))
 
 
 def missing_message(format: Format) -> str:
