@@ -55,7 +55,7 @@ def tools(weights: Path, calibration: Path, images: Path, out: Path) -> list[Too
 
     def ours(formats: str, *more: str) -> Step:
         given = ("--weights", str(weights), "--to", formats, "-o", str(out / "bundle"), "--json", *more)
-        return Step(OURS, ("-m", "edgecv.cli", "convert", "mobilenetv2", *given))
+        return Step(OURS, ("-m", "edgecv", "convert", "mobilenetv2", *given))
 
     def other(environment: str, tool: str, source: Path, name: str, *more: str) -> Step:
         return Step(environment, (OTHER, tool, str(source), str(out / name), *more))

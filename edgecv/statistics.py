@@ -67,7 +67,8 @@ def share_interval(hits: int, n: int) -> Interval:
     share = hits / n
     centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
     half = _Z95 / (1 + _Z95**2 / n) * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n**2))
-    return Interval(low=max(centre - half, 0.0), high=min(centre + half, 1.0))
+    # The share itself is inside, whatever rounding says.
+    return Interval(low=max(min(centre - half, share), 0.0), high=min(max(centre + half, share), 1.0))
 
 
 def rank_interval(values: Sequence[float] | NDArray[np.float64], percent: float) -> Interval | None:

@@ -22,6 +22,6 @@ say "The board side on ${QEMU_CPU:-cortex-a72}, emulated, as a Raspberry Pi 4"
 EDGECV_EXPECTED_PROFILE=rpi4b "$arm64_python" -m pytest -m "not slow" -p no:cacheprovider \
     tests/arm64 tests/devices tests/runtime -k "not keeps_its_rate"
 say "edgecv verify, emulated"
-"$arm64_python" -m edgecv.cli verify "$EDGECV_TEST_BUNDLE" --precision int8
+"$arm64_python" -m edgecv verify "$EDGECV_TEST_BUNDLE" --precision int8
 say "edgecv run, emulated"
-"$arm64_python" -m edgecv.cli run "$EDGECV_TEST_BUNDLE" --source synthetic:640x480 --frames 3
+"$arm64_python" -m edgecv run "$EDGECV_TEST_BUNDLE" --source synthetic:640x480 --frames 3

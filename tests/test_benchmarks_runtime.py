@@ -75,7 +75,7 @@ def test_own_time_is_what_a_frame_takes_more_than_an_inference(shown: ModuleType
 def test_the_rate_is_read_from_what_a_run_says_at_its_end(ways: ModuleType) -> None:
     """The text is the project's own."""
     from edgecv.runtime.results import Dropped, Summary
-    from edgecv.show import _summary
+    from edgecv.show.running import _summary
 
     none = {"latency": None, "queue": None, "inference": None}
     counts = {"skipped": 0, "reconnects": 0, "engine_failures": 0, "events": 0}

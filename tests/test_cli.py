@@ -27,7 +27,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def edgecv(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "edgecv.cli", *map(str, arguments)],
+        [sys.executable, "-m", "edgecv", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -83,7 +83,7 @@ def test_a_wrong_call_is_one_clear_line(arguments: tuple[str, ...], code: int, s
 
 
 def test_a_closed_standard_output_is_no_traceback(bundle: Bundle) -> None:
-    command = f'"{sys.executable}" -m edgecv.cli verify "{bundle.root}" >&-'
+    command = f'"{sys.executable}" -m edgecv verify "{bundle.root}" >&-'
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -36,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def edgecv(*arguments: str | Path, cache: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "edgecv.cli", *map(str, arguments)],
+        [sys.executable, "-m", "edgecv", *map(str, arguments)],
         env={**os.environ, "EDGECV_CACHE": str(cache)},
         capture_output=True,
         text=True,

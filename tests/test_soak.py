@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("psutil", reason="needs the extra `test`")
 
-from edgecv import show
+from edgecv.show import running as show
 from edgecv.data import sample_photos
 from edgecv.errors import DataError
 from edgecv.runtime.results import Dropped, SinkCounts, Summary

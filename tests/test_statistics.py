@@ -15,7 +15,9 @@ from edgecv.statistics import (
     guessing,
     paired_interval,
     pictures_needed,
+    rank_interval,
     resolved,
+    share_interval,
 )
 
 
@@ -195,3 +197,40 @@ def test_as_many_pictures_as_are_needed_do(lost: int, won: int, bound: float, ex
 def test_no_number_of_pictures_is_enough() -> None:
     assert pictures_needed(drop_of(1, 0, 2), 1) is None
     assert pictures_needed(drop_of(1, 0, 2), 1.001) is None
+
+
+@pytest.mark.parametrize(
+    ("n", "percent", "ranks"),
+    [
+        (5, 50, None),  # all five on one side of the median: 2 / 2^5 = 6.3 % of all cases
+        (6, 50, (1, 6)),  # 2 / 2^6 = 3.1 %
+        (10, 50, (2, 9)),  # the sign test's table: 1 of 10 on either side, 2.1 %
+        (20, 50, (6, 15)),  # the same table: 5 of 20, 4.1 %
+        (367, 99, None),  # 0.99^367 = 2.502 %: nothing bounds it from above
+        (368, 99, (360, 368)),  # 0.99^368 = 2.477 %
+    ],
+)
+def test_ranks_around_a_percentile(n: int, percent: float, ranks: tuple[int, int] | None) -> None:
+    values = np.random.default_rng(n).permutation(np.arange(1, n + 1))
+    found = rank_interval(values, percent)
+    assert (found and (found.low, found.high)) == ranks
+    assert rank_interval([], percent) is None
+
+
+def test_ranks_hold_the_median_as_often_as_they_say() -> None:
+    random = np.random.default_rng(5)
+    held = 0
+    for _ in range(2000):
+        found = rank_interval(random.lognormal(0.0, 0.7, 20), 50)  # its median is 1
+        assert found is not None
+        held += found.low <= 1.0 <= found.high
+    assert 0.94 < held / 2000 < 0.98  # 95.9 % by the binomial distribution
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_interval_of_a_share(outcome: tuple[int, int]) -> None:
+    hits, n = outcome
+    found = share_interval(hits, n)
+    assert 0 <= found.low <= hits / n <= found.high <= 1
+    other = share_interval(n - hits, n)
+    assert found.low == pytest.approx(1 - other.high, abs=1e-9)

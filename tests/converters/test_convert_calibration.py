@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecv import api
+from edgecv.api import calibration as calibration_api
 from edgecv.cli import cli
 from edgecv.converters import calibration
 from edgecv.converters.collect import STILL_FRAMES, Ended, collect
@@ -565,7 +566,7 @@ def invoke(*arguments: str | Path) -> Result:
 
 
 def test_check_prints_what_it_found_and_exits_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "_ranges", lambda *_: (Stability(20, 9, 0.081, "a", 0.2), "a note"))
+    monkeypatch.setattr(calibration_api, "_ranges", lambda *_: (Stability(20, 9, 0.081, "a", 0.2), "a note"))
     pictures = [cv2.resize(bgr, (240, 240), interpolation=cv2.INTER_NEAREST) for bgr in noise(20)]
     write(tmp_path / "data", {"x.png": pictures[4]})
     write(tmp_path / "set", {f"{i}.png": bgr for i, bgr in enumerate(pictures)})

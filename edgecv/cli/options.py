@@ -1,0 +1,64 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from edgecv.spec import Format, Precision
+
+FORMATS = ("tflite", "onnx", "openvino")
+PRECISIONS = ("fp32", "fp16", "int8", "dynamic")
+
+
+def _to_format(_context: click.Context, _option: click.Parameter, name: str | None) -> Format | None:
+    from edgecv.spec import Format
+
+    return Format(name) if name else None
+
+
+def _to_precision(_context: click.Context, _option: click.Parameter, name: str | None) -> Precision | None:
+    from edgecv.spec import Precision
+
+    return Precision(name) if name else None
+
+
+def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """One decorator of several, in the order they are listed in the help."""
+
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+artifact_options = options(
+    click.argument("bundle", required=False),
+    click.option(
+        "--format", type=click.Choice(FORMATS), callback=_to_format, help="Only artifacts of this format."
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        callback=_to_precision,
+        help="Only artifacts of this precision.",
+    ),
+)
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="A profile, a family (rpi, jetson, x86) or auto; see `edgecv devices`.",
+)
+# What every command has that runs a bundle's artifacts.
+bundle_options = options(
+    artifact_options,
+    device_option,
+    click.option("--threads", type=click.IntRange(min=1), help="CPU threads instead of the profile's."),
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
