@@ -30,7 +30,7 @@ def verify(
     threads: int | None = None,
 ) -> tuple[Replayed, ...]:
     """Check a bundle's hashes, and replay its golden samples in every engine that is here."""
-    from edgecv.runtime.pipeline import engine_options
+    from edgecv.runtime.choice import engine_options
     from edgecv.runtime.replay import replay
 
     opened = open_bundle(bundle)

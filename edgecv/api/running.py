@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecv.api.bundles import PathLike, select_device
 from edgecv.bundle import Bundle, find_bundle
-from edgecv.errors import UsageError
+from edgecv.errors import DataError, UsageError
 from edgecv.spec import Format, Precision
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def open_run(
         (str(given),) if isinstance(given, (str, Path)) else tuple(map(str, given))
         for given in (regions, allow, deny, out)
     )
+    from edgecv.runtime import tuned
     from edgecv.runtime.choice import choose
     from edgecv.runtime.controls import Controls
     from edgecv.runtime.events import Rules
@@ -80,8 +81,14 @@ def open_run(
 
     selected = select_device(device, threads)
     opened = Bundle.open(find_bundle(None if bundle is None else str(bundle)), whole=False)
-    artifact, note = choose(opened, selected, format, precision)
-    opened.check(artifact)
+    found = damaged = None
+    if device == "auto" and threads is None:  # who names them wants those, not what was measured best
+        try:
+            found = tuned.load(opened, selected.detected)
+        except DataError as error:  # a run does not end for a file in the cache
+            damaged = str(error)
+    choice = choose(opened, selected, format, precision, found)
+    opened.check(choice.artifact)
     rules = rules or Rules()
     settings = Settings(
         top_k=top_k,
@@ -90,7 +97,7 @@ def open_run(
         rules=rules,
         controls=Controls(rules.on, rules.off, motion_gate),
         shown=mask(opened.labels, allow, deny),
-        threads=selected.threads,
+        threads=choice.options.threads,
         heartbeat=heartbeat or (lambda: None),
     )
     wanted = Wanted(
@@ -104,5 +111,5 @@ def open_run(
         token=token,
         settings=settings,
     )
-    notes = tuple(text for text in (selected.note, note) if text)
-    return open_session(opened, artifact, selected, wanted, notes)
+    notes = tuple(text for text in (selected.note, damaged, choice.note) if text)
+    return open_session(opened, choice, selected, wanted, notes)

@@ -6,9 +6,12 @@ from edgecv.devices.profile import (
     Family,
     Inference,
     Profile,
+    builtin_profiles,
     get_profile,
+    load_own,
     load_profile_file,
     load_profiles,
+    own_folder,
 )
 from edgecv.devices.selection import Selected, device_names, select
 
@@ -19,10 +22,13 @@ __all__ = [
     "Inference",
     "Profile",
     "Selected",
+    "builtin_profiles",
     "detect",
     "device_names",
     "get_profile",
+    "load_own",
     "load_profile_file",
     "load_profiles",
+    "own_folder",
     "select",
 ]

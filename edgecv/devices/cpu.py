@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 # What decides the speed and the arithmetic of int8, by the kernel's own names.
@@ -21,12 +22,45 @@ _ARM_FEATURES = {
     "sve2": "sve2",
     "bf16": "bf16",
 }
-_INT32_SUMS = ("amx_int8", "avx512_vnni", "avx_vnni")  # x86 instructions that add int8 products in 32 bits
+INT32_SUMS = ("amx_int8", "avx512_vnni", "avx_vnni")  # x86 instructions that add int8 products in 32 bits
 _X86_NAMES = {
     "amx_int8": "AMX int8",
     "avx512_vnni": "AVX-512 VNNI",
     "avx_vnni": "AVX-VNNI",
     "avx2": "AVX2",
+}
+# (implementer, part) of the MIDR register, after Linux's arch/arm64/include/asm/cputype.h; the two that are
+# 32-bit, A7 and ARM1176, from memory.
+_ARM_PARTS = {
+    (0x41, 0xB76): "ARM1176",
+    (0x41, 0xC07): "Cortex-A7",
+    (0x41, 0xD03): "Cortex-A53",
+    (0x41, 0xD04): "Cortex-A35",
+    (0x41, 0xD05): "Cortex-A55",
+    (0x41, 0xD07): "Cortex-A57",
+    (0x41, 0xD08): "Cortex-A72",
+    (0x41, 0xD09): "Cortex-A73",
+    (0x41, 0xD0A): "Cortex-A75",
+    (0x41, 0xD0B): "Cortex-A76",
+    (0x41, 0xD0C): "Neoverse-N1",
+    (0x41, 0xD0D): "Cortex-A77",
+    (0x41, 0xD0E): "Cortex-A76AE",
+    (0x41, 0xD40): "Neoverse-V1",
+    (0x41, 0xD41): "Cortex-A78",
+    (0x41, 0xD42): "Cortex-A78AE",
+    (0x41, 0xD44): "Cortex-X1",
+    (0x41, 0xD46): "Cortex-A510",
+    (0x41, 0xD47): "Cortex-A710",
+    (0x41, 0xD49): "Neoverse-N2",
+    (0x41, 0xD4B): "Cortex-A78C",
+    (0x41, 0xD4D): "Cortex-A715",
+    (0x41, 0xD4F): "Neoverse-V2",
+    (0x41, 0xD80): "Cortex-A520",
+    (0x41, 0xD81): "Cortex-A720",
+    (0x41, 0xD83): "Neoverse-V3AE",
+    (0x41, 0xD84): "Neoverse-V3",
+    (0x4E, 0x003): "NVIDIA Denver",
+    (0x4E, 0x004): "NVIDIA Carmel",
 }
 X86 = frozenset({"x86_64", "i686"})
 ARM = frozenset({"aarch64", "armv7l", "armv6l"})
@@ -35,9 +69,14 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Cpu:
-    """`features` is empty when they are not known; a count of cores is None when it is not known."""
+    """`features` is empty when they are not known; a count of cores is None when it is not known.
+
+    name: "4x Cortex-A76", of a CPU with several kinds of cores "4x Cortex-A55, 4x Cortex-A76"; of a PC its
+    model; or "unknown".
+    """
 
     architecture: str = UNKNOWN
+    name: str = UNKNOWN
     features: frozenset[str] = frozenset()
     physical_cores: int | None = None
     logical_cores: int | None = None
@@ -54,6 +93,7 @@ def parse_cpuinfo(text: str) -> Cpu:
     physical, logical = _cores(blocks, architecture)
     return Cpu(
         architecture=architecture,
+        name=_name(blocks, architecture),
         features=frozenset(named[flag] for flag in flags | arm_flags if flag in named),
         physical_cores=physical,
         logical_cores=logical,
@@ -76,7 +116,7 @@ def int8_saturates(architecture: str, features: frozenset[str]) -> bool | None:
     if architecture in ARM:
         return False
     if architecture in X86 and features:
-        return features.isdisjoint(_INT32_SUMS)
+        return features.isdisjoint(INT32_SUMS)
     return None
 
 
@@ -117,6 +157,22 @@ def _architecture(flags: frozenset[str], arm_flags: frozenset[str], model: str) 
     if arm_flags & {"half", "thumb", "vfp", "neon"}:
         return "armv6l" if "ARMv6" in model else "armv7l"
     return UNKNOWN
+
+
+def _name(blocks: list[dict[str, str]], architecture: str) -> str:
+    if architecture not in ARM:
+        return " ".join(_first(blocks, "model name").split()) or UNKNOWN
+    parts = Counter(
+        (block.get("CPU implementer", "?"), block["CPU part"]) for block in blocks if "CPU part" in block
+    )
+    return ", ".join(f"{count}x {_part(*part)}" for part, count in parts.items()) or UNKNOWN
+
+
+def _part(implementer: str, part: str) -> str:
+    try:
+        return _ARM_PARTS[int(implementer, 16), int(part, 16)]
+    except (ValueError, KeyError):
+        return f"unknown core (implementer {implementer}, part {part})"
 
 
 def _cores(blocks: list[dict[str, str]], architecture: str) -> tuple[int | None, int | None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -16,6 +18,7 @@ from edgecv.spec import Format, Kind, NonNegativeInt, PositiveInt, Precision, St
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 RevisionType = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
+AUTO = "auto"
 ALL_KINDS = tuple(Kind(format, precision) for precision in Precision for format in Format)
 
 
@@ -40,6 +43,9 @@ _FAMILY_TITLES = {
 }
 
 
+RESERVED = (AUTO, *(family.value for family in Family))
+
+
 class Sibling(Struct):
     """Another board that this profile serves, because it has the same SoC."""
 
@@ -53,12 +59,14 @@ class Detect(Struct):
 
     compatible: entries of the device tree's `compatible`, matched as a prefix that no digit may follow.
     revision_types: bits 4..11 of a Raspberry Pi's revision code.
+    models: what the machine calls itself, whole: a PC's product name, or the device tree's `model`.
     architecture, features: for machines without a device tree; one of `features` has to be there.
     """
 
     compatible: tuple[Text, ...] = ()
     revision_types: tuple[RevisionType, ...] = ()
     siblings: tuple[Sibling, ...] = ()
+    models: tuple[Text, ...] = ()
     architecture: Text | None = None
     features: tuple[Text, ...] = ()
 
@@ -121,6 +129,8 @@ class Fact(Struct):
 
 
 class Profile(Struct):
+    """default_of_family: of the profiles of this package, the one a family's name means elsewhere."""
+
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9+-]*$")]
     title: Text
     family: Family
@@ -133,7 +143,7 @@ class Profile(Struct):
 
 
 @cache
-def load_profiles(*families: Family) -> tuple[Profile, ...]:
+def builtin_profiles(*families: Family) -> tuple[Profile, ...]:
     """The profiles of this package that are of these families, or all, by name.
 
     The others are not parsed: TOML is read by Python itself, and this is on the way to the first result.
@@ -141,10 +151,56 @@ def load_profiles(*families: Family) -> tuple[Profile, ...]:
     folder = resources.files("edgecv.devices") / "profiles"
     texts = {file.name: file.read_bytes() for file in folder.iterdir() if file.name.endswith(".toml")}
     says = [f'family = "{family.value}"'.encode() for family in families]
-    profiles = [
-        _decode(text, name) for name, text in texts.items() if not says or any(line in text for line in says)
-    ]
+    wanted = {n: text for n, text in texts.items() if not says or any(line in text for line in says)}
+    profiles = (decode_profile(text, name) for name, text in wanted.items())
     return tuple(sorted(profiles, key=lambda profile: profile.name))
+
+
+@dataclass(frozen=True)
+class Own:
+    """The profiles in the user's folder, by their files, and what is wrong with the other files there."""
+
+    profiles: dict[Path, Profile] = field(default_factory=dict)
+    broken: dict[Path, DeviceError] = field(default_factory=dict)
+
+    def path_of(self, profile: Profile | None) -> Path | None:
+        return next((path for path, mine in self.profiles.items() if mine is profile), None)
+
+
+def own_folder() -> Path:
+    """$EDGECV_DEVICES, else edgecv/devices below $XDG_CONFIG_HOME or ~/.config; it need not exist."""
+    if folder := os.environ.get("EDGECV_DEVICES"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "edgecv" / "devices"
+
+
+def load_own() -> Own:
+    """The user's own profiles, read anew. What is wrong with a file costs that file only."""
+    folder, own = own_folder(), Own()
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml" and path.name[0] != ".")
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) or os.environ.get("EDGECV_DEVICES"):
+            own.broken[folder] = DeviceError(f"cannot read the device profiles in {folder}: {error.strerror}")
+        return own
+    taken: dict[str, Path | str] = dict.fromkeys(RESERVED, "a name that --device has a meaning for")
+    for path in paths:
+        try:
+            profile = load_profile_file(path)
+            if profile.name in taken:
+                why = taken[profile.name]
+                raise DeviceError(f"device profile {path}: name {profile.name!r} is {why}: choose another")
+        except DeviceError as error:
+            own.broken[path] = error
+        else:
+            own.profiles[path], taken[profile.name] = profile, f"that of {path.name} too"
+    return own
+
+
+def load_profiles() -> tuple[Profile, ...]:
+    """Every profile that can be named: the user's own, and this package's where theirs do not replace it."""
+    every = {profile.name: profile for profile in (*builtin_profiles(), *load_own().profiles.values())}
+    return tuple(every[name] for name in sorted(every))
 
 
 def load_profile_file(path: str | Path) -> Profile:
@@ -153,28 +209,39 @@ def load_profile_file(path: str | Path) -> Profile:
         text = Path(path).read_bytes()
     except OSError as error:
         raise DeviceError(f"cannot read device profile {path}: {error.strerror}") from error
-    return _decode(text, str(path))
+    return decode_profile(text, str(path))
 
 
-def get_profile(name: str) -> Profile:
-    """The profile of exactly that name; DeviceError, with the names there are, when there is none."""
-    for profile in load_profiles():
-        if profile.name == name:
-            return profile
-    raise unknown_device(name, (profile.name for profile in load_profiles()))
+def get_profile(name: str, own: Own | None = None, others: tuple[str, ...] = ()) -> Profile:
+    """The profile of exactly that name, the user's own (read anew without `own`) before this package's.
+
+    Raises DeviceError: with the names there are (and `others` that the caller takes) when there is none, and
+    with what is wrong in a file of the user's that is called like it.
+    """
+    own = load_own() if own is None else own
+    mine = {profile.name: profile for profile in own.profiles.values()}
+    every = {profile.name: profile for profile in builtin_profiles()} | mine
+    if name not in mine:
+        for path, error in own.broken.items():
+            if name in (path.stem, path.stem.replace("plus", "+")):
+                raise error
+    if name not in every:
+        raise _unknown_device(name, (*others, *sorted(every)), own)
+    return every[name]
 
 
 def family_default(family: Family) -> Profile:
-    return next(profile for profile in load_profiles(family) if profile.default_of_family)
+    return next(profile for profile in builtin_profiles(family) if profile.default_of_family)
 
 
-def unknown_device(name: str, allowed: Iterable[str]) -> DeviceError:
+def _unknown_device(name: str, allowed: Iterable[str], own: Own) -> DeviceError:
     import difflib  # for a message only
 
     names = list(dict.fromkeys(allowed))
     close = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ";"
-    return DeviceError(f"unknown device {name!r}{hint} allowed: {', '.join(names)}")
+    broken = "".join(f"; left out: {error}" for error in own.broken.values())
+    return DeviceError(f"unknown device {name!r}{hint} allowed: {', '.join(names)}{broken}")
 
 
 def _kind(text: str) -> Kind:
@@ -185,7 +252,8 @@ def _kind(text: str) -> Kind:
         raise ValueError(f"`order`: {text!r} is not one of {allowed}") from None
 
 
-def _decode(text: bytes, where: str) -> Profile:
+def decode_profile(text: bytes, where: str) -> Profile:
+    """A profile from TOML; DeviceError, which names `where` and the key, when it is none."""
     try:
         return msgspec.toml.decode(text, type=Profile)
     except msgspec.DecodeError as error:  # covers malformed TOML and, as its subclass, validation

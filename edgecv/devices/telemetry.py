@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from edgecv.devices.power import Power
+from edgecv.devices.system import SYSTEM, number, printable, text
 from edgecv.spec import Struct
 
-SYSTEM = Path("/")
+__all__ = ["SYSTEM", "Reading", "Telemetry", "power_mode", "throttle_c"]
+
 COMMAND_EVERY_S = 10.0  # vcgencmd is a process of its own
 COMMAND_TIMEOUT_S = 1.0
 
@@ -19,17 +22,15 @@ COMMAND_TIMEOUT_S = 1.0
 REASONS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
 _EVER_SHIFT = 16
 _ALERT = "-throttle-alert"  # ends the name of a Jetson's cooling device that is a flag
-# What a Jetson's module takes: one rail of it, or on AGX Orin, which has no such one, three.
-_WHOLE = ({"VDD_IN"}, {"VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"})
 
 
 class Reading(Struct):
     """What the machine says of itself at one time; None where it does not say, which is never "fine".
 
     clock_mhz: the fastest core's. memory_available_mb: MiB that programs may still take. power_w: of a Jetson
-    the module's, of a PC the CPU packages' mean since the reading before.
-    throttled: the reasons that hold now, () when there are none. throttled_since_boot: those known to have
-    held; () only where the firmware keeps count.
+    the module's, of a PC the CPU packages' mean since the reading before; `Telemetry.power_source` names it.
+    throttled: the reasons that hold now (of a PC: since the reading before), () when there are none.
+    throttled_since_boot: those known to have held; () only where the firmware or the kernel keeps count.
     """
 
     temperature_c: float | None = None
@@ -61,7 +62,12 @@ class Telemetry:
         self._clocks = sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
         self._zones = _zones(root / "sys/class/thermal")
         self._throttling = _Throttling(root, command, clock)
-        self._power = _Power(root, clock)
+        self._power = Power(root, clock)
+
+    @property
+    def power_source(self) -> str | None:
+        """The sensor that `power_w` is from, "INA3221: VDD_IN"; it may still refuse to be read."""
+        return self._power.source
 
     def read(self) -> Reading:
         """The state now."""
@@ -71,9 +77,9 @@ class Telemetry:
         return Reading(
             temperature_c=millidegrees and millidegrees / 1000,
             clock_mhz=khz and khz / 1000,
-            governor=_text(self._governor) or None,
-            load_1min=_number(self._load),
-            memory_available_mb=_available_mb(_text(self._memory)),
+            governor=text(self._governor) or None,
+            load_1min=number(self._load),
+            memory_available_mb=_available_mb(text(self._memory)),
             power_w=self._power.read(),
             throttled=throttled,
             throttled_since_boot=since_boot,
@@ -81,36 +87,41 @@ class Telemetry:
 
 
 class _Throttling:
-    """A Raspberry Pi's bits from the kernel or else vcgencmd; a Jetson's flags; else under-voltage only."""
+    """A Raspberry Pi's bits from the kernel or else vcgencmd; a Jetson's flags; an Intel CPU's count of its
+    first package; else under-voltage only."""
 
     def __init__(self, root: Path, command: Callable[[], str] | None, clock: Callable[[], float]) -> None:
         # soc/soc:firmware, and on the Pi 5 soc@107c000000/soc@107c000000:firmware
         self._bits = next((root / "sys/devices/platform").glob("soc*/soc*:firmware/get_throttled"), None)
-        if command is None and root == SYSTEM and shutil.which("vcgencmd"):
-            command = _vcgencmd
-        self._command, self._clock = command, clock
+        self._command = command or _command(root, "vcgencmd", "get_throttled")
+        self._clock = clock
         self._asked_s, self._answer = float("-inf"), ""
         devices = sorted((root / "sys/devices/virtual/thermal").glob("cooling_device*/type"))
-        names = {path.with_name("cur_state"): _text(path) for path in devices}
+        names = {path.with_name("cur_state"): text(path) for path in devices}
         self._alerts = {path: name for path, name in names.items() if name.endswith(_ALERT)}
         hwmon = (root / "sys/class/hwmon").glob("hwmon*/name")
-        volts = next((path for path in hwmon if _text(path) == "rpi_volt"), None)
+        volts = next((path for path in hwmon if text(path) == "rpi_volt"), None)
         self._alarm = volts and volts.with_name("in0_lcrit_alarm")
         self._seen = 0
+        self._events = root / "sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count"
+        self._counted = number(self._events)
 
     def read(self) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-        if self._bits and (bits := _hex(_text(self._bits))) is not None:
+        if self._bits and (bits := _hex(text(self._bits))) is not None:
             # The kernel clears the firmware's memory at each of its own looks, two seconds apart: what was
             # before this program is not known.
             self._seen |= bits | bits >> _EVER_SHIFT
             return _reasons(bits), _reasons(self._seen) or None
         if self._command and (bits := _hex(self._ask(self._command))) is not None:
             return _reasons(bits), _reasons(bits | bits >> _EVER_SHIFT)
-        states = {name: _number(path) for path, name in self._alerts.items()}
+        states = {name: number(path) for path, name in self._alerts.items()}
         if any(state is not None for state in states.values()):
             parts = (name.removesuffix(_ALERT) for name, state in states.items() if state)
             return tuple(f"throttled ({part})" for part in parts), None
-        low = self._alarm and _number(self._alarm)
+        if self._counted is not None and (count := number(self._events)) is not None:
+            more, self._counted = count > self._counted, count
+            return REASONS[2:3] if more else (), REASONS[2:3] if count else ()
+        low = self._alarm and number(self._alarm)
         return (REASONS[:1], REASONS[:1]) if low else (None, None)
 
     def _ask(self, command: Callable[[], str]) -> str:
@@ -119,71 +130,69 @@ class _Throttling:
         return self._answer
 
 
-class _Power:
-    """Watts from a Jetson's INA3221 monitors, or from the counters of energy of x86 packages (RAPL)."""
-
-    def __init__(self, root: Path, clock: Callable[[], float]) -> None:
-        self._rails = _ina3221(root / "sys/bus/i2c/drivers/ina3221")
-        packages = sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]/name"))
-        self._packages = [name.parent for name in packages if _text(name).startswith("package")]
-        self._clock = clock
-        self._before: tuple[float, list[float]] | None = None
-
-    def read(self) -> float | None:
-        if self._rails:
-            rails = [(_number(volts), _number(amperes)) for volts, amperes in self._rails]
-            watts = [mv * ma / 1e6 for mv, ma in rails if mv is not None and ma is not None]
-            return sum(watts) if len(watts) == len(rails) else None
-        energies = [_number(package / "energy_uj") for package in self._packages]
-        known = [energy for energy in energies if energy is not None]
-        if not energies or len(known) < len(energies):  # no such CPU, or only root may read it
-            return None
-        now, before = (self._clock(), known), self._before
-        self._before = now
-        if before is None or now[0] <= before[0]:
-            return None
-        used_uj = 0.0
-        for package, old, new in zip(self._packages, before[1], known, strict=True):
-            wrapped = (_number(package / "max_energy_range_uj") or 0) if new < old else 0
-            used_uj += new - old + wrapped
-        return used_uj / 1e6 / (now[0] - before[0]) if used_uj >= 0 else None
-
-
 def _zones(thermal: Path) -> list[list[Path]]:
     """The groups of zones to try in turn: the CPU's by their name, else the SoC's, else all of them."""
-    names = {zone: _text(zone / "type").lower() for zone in sorted(thermal.glob("thermal_zone*"))}
+    names = {zone: text(zone / "type").lower() for zone in sorted(thermal.glob("thermal_zone*"))}
     # Jetson's PMIC-Die zone reads 100 °C whatever happens.
     real = {zone / "temp": name for zone, name in names.items() if "pmic" not in name}
     groups = [[zone for zone, name in real.items() if part in name] for part in ("cpu", "x86_pkg", "soc")]
     return [*groups, list(real)]
 
 
-def _ina3221(driver: Path) -> list[tuple[Path, Path]]:
-    """Files of millivolts and of milliamperes whose products add up to the whole module's power."""
-    rails: dict[str, tuple[Path, Path]] = {}
-    for label in sorted(driver.glob("*/hwmon/hwmon*/in[123]_label")):
-        channel = label.name[2]
-        rails[_text(label)] = (label.with_name(f"in{channel}_input"), label.with_name(f"curr{channel}_input"))
-    whole = next((names for names in _WHOLE if names <= rails.keys()), set[str]())
-    return [rails[name] for name in whole]
+def throttle_c(root: Path = SYSTEM) -> float | None:
+    """Where this kernel begins to slow the CPU down, °C: the lowest `passive` trip point of its zones.
+
+    None where it has none: a Raspberry Pi's firmware throttles by itself, at 80 to 85.
+    """
+    for zones in _zones(root / "sys/class/thermal"):
+        kinds = [kind for zone in zones for kind in zone.parent.glob("trip_point_*_type")]
+        trips = [kind.with_name(f"{kind.name[:-5]}_temp") for kind in kinds if text(kind) == "passive"]
+        values = [value for trip in trips if (value := number(trip)) and 40_000 <= value < 150_000]
+        if values:
+            return min(values) / 1000
+    return None
 
 
-def _vcgencmd() -> str:
-    command = ("vcgencmd", "get_throttled")
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
+def power_mode(root: Path = SYSTEM, command: Callable[[], str] | None = None) -> str | None:
+    """The mode by its own name, "MAXN" or "15W", or of a PC's firmware "balanced"; None is unknown.
+
+    A Jetson's is in the files that nvpmodel keeps; where they cannot be read, `command` gives what
+    `nvpmodel -q` prints. Without one it is asked only where "/" is read and it is installed.
+    """
+    if profile := text(root / "sys/firmware/acpi/platform_profile"):
+        return printable(profile)
+    if kept := re.search(r"pmode:([0-9]{1,6})", text(root / "var/lib/nvpmodel/status")):
+        modes = text(root / "etc/nvpmodel.conf")
+        name = re.search(rf"^\s*<\s*POWER_MODEL\s+ID={int(kept[1])}\s+NAME=(\S+)", modes, re.MULTILINE)
+        if name:
+            return printable(name[1])
+    ask = command or _command(root, "nvpmodel", "-q")
+    found = re.search(r"^NV Power Mode:[ \t]*(\S+)", ask(), re.MULTILINE) if ask else None
+    return printable(found[1]) if found else None
+
+
+def _command(root: Path, *words: str) -> Callable[[], str] | None:
+    """A function that gives what the command prints, where "/" is read and it is installed."""
+    if root != SYSTEM or not shutil.which(words[0]):
+        return None
+
+    def answer() -> str:
+        try:
+            done = subprocess.run(words, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return done.stdout.decode("utf-8", errors="replace")
+
+    return answer
 
 
 def _reasons(bits: int) -> tuple[str, ...]:
     return tuple(reason for bit, reason in enumerate(REASONS) if bits >> bit & 1)
 
 
-def _hex(text: str) -> int | None:
+def _hex(answer: str) -> int | None:
     """`throttled=0x50005` of vcgencmd, and `50005` of the kernel."""
-    found = re.fullmatch(r"(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})", text.strip())
+    found = re.fullmatch(r"(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})", answer.strip())
     return int(found[1], 16) if found else None
 
 
@@ -194,21 +203,5 @@ def _available_mb(meminfo: str) -> int | None:
 
 def _highest(paths: Iterable[Path], below: float = float("inf")) -> float | None:
     """The largest plausible number: a zone that is switched off reads -256 °C or 0."""
-    values = (_number(path) for path in paths)
+    values = (number(path) for path in paths)
     return max((value for value in values if value and 0 < value < below), default=None)
-
-
-def _number(path: Path) -> float | None:
-    """The first word of a file as a number."""
-    try:
-        return float(_text(path).split(maxsplit=1)[0])
-    except (IndexError, ValueError):
-        return None
-
-
-def _text(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read(1 << 16).decode("utf-8", errors="replace").strip()
-    except OSError:  # absent on this kernel, or a sensor that refuses to answer
-        return ""

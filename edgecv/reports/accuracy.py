@@ -1,12 +1,13 @@
-"""Top-1, top-5 and agreement of a bundle's artifacts on labelled pictures."""
+"""What a bundle's artifacts answer to labelled pictures, and to the same as bad cameras would take them."""
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -14,21 +15,53 @@ from numpy.typing import NDArray
 
 from edgecv.bundle import Artifact, Bundle
 from edgecv.data import load_labelled
-from edgecv.errors import DataError, EngineError
-from edgecv.image import Preprocessor
+from edgecv.errors import DataError, UsageError
 from edgecv.photos import read_image
-from edgecv.reports.schema import Accuracy
-from edgecv.runtime.engines import Engine, Options, installed, open_engine
+from edgecv.reports.classes import confusions, ece, per_class
+from edgecv.reports.corruptions import SEVERITIES, Listed, measure_robustness
+from edgecv.reports.panel import Panel, read_again
+from edgecv.reports.schema import Accuracy, Answers, Pictures, Robustness, WrongPicture
+from edgecv.reports.wording import plain
+from edgecv.reports.worst import thumbnail, worst
+from edgecv.runtime.engines import installed
 from edgecv.spec import Kind, Precision
-from edgecv.statistics import accuracy_drop
-from edgecv.tasks import top_indices
+from edgecv.statistics import accuracy_drop, share_interval
+from edgecv.tasks import softmax, top_indices
 
 if TYPE_CHECKING:
     from edgecv.devices import Selected
 
 TOP = 5
+CONFUSIONS = 20
 
-Best = dict[Kind, NDArray[np.intp]]
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`accuracies` are in the order of the artifacts asked for.
+
+    answers, robustness: of their float references, too, where those were not asked for. labels: the names of
+    the classes.
+    """
+
+    accuracies: tuple[Accuracy, ...]
+    answers: dict[Kind, Answers]
+    robustness: dict[Kind, tuple[Robustness, ...]]
+    pictures: Pictures
+    worst: tuple[WrongPicture, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Said:
+    """One engine's answers to n pictures.
+
+    best: [n, 5] its best classes, best first. score: [n] the softmax score of the best, to 4 digits.
+    true_score: [n] that of the right class.
+    """
+
+    best: NDArray[np.intp]
+    score: NDArray[np.float64]
+    true_score: NDArray[np.float32]
 
 
 def evaluate(
@@ -37,29 +70,76 @@ def evaluate(
     data: Path,
     selected: Selected,
     progress: Callable[[str, float], None] | None = None,
-) -> tuple[Accuracy, ...]:
+    robustness: int = 0,
+) -> Evaluation:
     """Score `artifacts` on the labelled pictures at `data`, every picture through all of them.
 
-    Float artifacts that were not asked for run along as the reference of `agreement`, unreported.
+    Float artifacts that were not asked for run along as the reference of `agreement`. robustness: so many of
+    the pictures go through every corruption in every strength, too. progress: called with what is being done
+    and how much of everything is done, 0 to 1.
     Raises DataError when no picture can be read, EngineMissing or EngineError for an artifact of `artifacts`.
     """
-    if not artifacts:
-        return ()
     labelled = load_labelled(data, bundle.labels)
+    listed = tuple(zip(labelled.paths, labelled.labels, strict=True))
+    steps = len(listed) + len(SEVERITIES) * min(robustness, len(listed))
+
+    def tell(what: str, step: int) -> None:
+        if progress:
+            progress(what, step / steps)
+
     references = {a.kind: _reference(bundle, a) for a in artifacts}
     wanted = {a.kind: a for a in (*artifacts, *references.values()) if a is not None}
-    with contextlib.ExitStack() as stack:
-        engines = {kind: _open(bundle, a, selected, stack) for kind, a in wanted.items()}
-        best, truth = _run(bundle, engines, labelled.paths, labelled.labels, progress)
-    if not truth.size:
-        raise DataError(f"{data}: none of the {len(labelled.paths)} pictures could be read")
-    unreadable = len(labelled.paths) - truth.size
-    return tuple(_score(a.kind, best, truth, references[a.kind], unreadable) for a in artifacts)
+    robust: dict[Kind, tuple[Robustness, ...]] = {}
+    with Panel(bundle, wanted.values(), selected) as panel:
+        files, said = _run(panel, listed, lambda step: tell("accuracy", step))
+        if not files:
+            raise DataError(f"{data}: none of the {len(listed)} pictures could be read")
+        if robustness > 0:
+            robust = measure_robustness(
+                panel, files, robustness, lambda step: tell("robustness", len(listed) + step)
+            )
+    tell("robustness" if robust else "accuracy", steps)
+    root = data.parent if data.suffix == ".csv" else data
+    truth = np.array([label for _, label in files], np.intp)
+    unreadable = len(listed) - len(files)
+    accuracies = tuple(_score(a.kind, said, truth, references[a.kind], unreadable) for a in artifacts)
+    return Evaluation(
+        accuracies=accuracies,
+        answers={
+            k: Answers(best=tuple(s.best[:, 0].tolist()), score=tuple(s.score.tolist()))
+            for k, s in said.items()
+        },
+        robustness=robust,
+        pictures=_pictures(root, files),
+        worst=_worst(_loser(accuracies), references, said, files, root, bundle.labels),
+        labels=bundle.labels,
+    )
 
 
-def eval_json(accuracies: Iterable[Accuracy]) -> str:
-    """`{"artifacts": [{"format", "precision", "n", "top1", ...}, ...]}`, the fields of schema.Accuracy."""
-    return json.dumps({"artifacts": [msgspec.to_builtins(accuracy) for accuracy in accuracies]}, indent=2)
+def eval_json(evaluation: Evaluation) -> str:
+    """What `edgecv eval --json` prints.
+
+    `artifacts`: the fields of schema.Accuracy, with the scores of each class and the commonest confusions;
+    `robustness`: by artifact. Without scikit-learn `notes` say why there are no scores of classes.
+    """
+    truth, labels = evaluation.pictures.truth, evaluation.labels
+    rows, notes = [], set()
+    for accuracy in evaluation.accuracies:
+        best = evaluation.answers[accuracy.kind].best
+        row = msgspec.to_builtins(accuracy) | {"confusions": confusions(truth, best, labels, CONFUSIONS)}
+        try:
+            row["classes"] = per_class(truth, best, labels)
+        except UsageError as error:
+            notes.add(str(error))
+        rows.append(row)
+    found: dict[str, Any] = {
+        "source": evaluation.pictures.source,
+        "digest": evaluation.pictures.digest,
+        "artifacts": rows,
+        "robustness": {str(kind): tests for kind, tests in evaluation.robustness.items()},
+        "notes": sorted(notes),
+    }
+    return json.dumps(msgspec.to_builtins(found), indent=2)
 
 
 def _reference(bundle: Bundle, artifact: Artifact) -> Artifact | None:
@@ -72,63 +152,103 @@ def _reference(bundle: Bundle, artifact: Artifact) -> Artifact | None:
     return next((a for a in floats if a.format is artifact.format), floats[0] if floats else None)
 
 
-def _open(bundle: Bundle, artifact: Artifact, selected: Selected, stack: contextlib.ExitStack) -> Engine:
-    options = Options(selected.threads, selected.int8_saturates)
-    engine = open_engine(bundle.path(artifact), artifact, options)
-    return stack.enter_context(contextlib.closing(engine))
+def _run(panel: Panel, listed: Listed, tell: Callable[[int], None]) -> tuple[Listed, dict[Kind, _Said]]:
+    """The pictures that can be read, and what each artifact says of them.
 
-
-def _run(
-    bundle: Bundle,
-    engines: dict[Kind, Engine],
-    paths: Sequence[Path],
-    labels: Sequence[int],
-    progress: Callable[[str, float], None] | None,
-) -> tuple[Best, NDArray[np.intp]]:
-    """The best classes of each readable picture, [n, 5] an engine, best first, and its true class, [n].
-
-    Only these are kept, not the logits: 50,000 pictures stay at 2 MB an engine.
+    Logits are not kept: 50,000 pictures stay at 3 MB an artifact.
     """
-    preprocessor = Preprocessor(bundle.manifest.preprocess)
-    classes = bundle.manifest.classes
-    best = {kind: np.empty((len(paths), min(TOP, classes)), np.intp) for kind in engines}
-    truth: list[int] = []
-    for position, (path, label) in enumerate(zip(paths, labels, strict=True)):
-        if progress:
-            progress("accuracy", position / len(paths))
+    n, top = len(listed), min(TOP, panel.manifest.classes)
+    said = {k: _Said(np.empty((n, top), np.intp), np.empty(n), np.empty(n, np.float32)) for k in panel.kinds}
+    files: list[tuple[Path, int]] = []
+    for position, (path, label) in enumerate(listed):
+        tell(position)
         bgr = read_image(path)
         if bgr is None:
             continue
-        image = preprocessor(bgr)
-        for kind, engine in engines.items():
-            logits = engine.infer(image).reshape(-1)
-            if logits.size != classes:
-                raise EngineError(f"{bundle.root}: {kind} gives {logits.size} scores for {classes} classes")
-            best[kind][len(truth)] = top_indices(logits, TOP)
-        truth.append(label)
-    if progress:
-        progress("accuracy", 1.0)
-    return {kind: rows[: len(truth)] for kind, rows in best.items()}, np.array(truth, np.intp)
+        row = len(files)
+        for kind, logits in panel.ask(bgr, path.name):
+            scores, best = softmax(logits), top_indices(logits, TOP)
+            said[kind].best[row] = best
+            said[kind].score[row] = round(float(scores[best[0]]), 4)
+            said[kind].true_score[row] = scores[label]
+        files.append((path, label))
+    n = len(files)
+    return files, {kind: _Said(s.best[:n], s.score[:n], s.true_score[:n]) for kind, s in said.items()}
 
 
 def _score(
-    kind: Kind, best: Best, truth: NDArray[np.intp], reference: Artifact | None, unreadable: int
+    kind: Kind,
+    said: Mapping[Kind, _Said],
+    truth: NDArray[np.intp],
+    reference: Artifact | None,
+    unreadable: int,
 ) -> Accuracy:
-    answers = best[kind]
-    hits = answers == truth[:, None]
-    agreement = drop = None
+    mine, n = said[kind], len(truth)
+    best, hits = mine.best[:, 0], mine.best == truth[:, None]
+    agreement = interval = drop = None
     if reference is not None:
-        expected = best[reference.kind][:, 0]
-        agreement = float((answers[:, 0] == expected).mean())
+        expected = said[reference.kind].best[:, 0]
+        same = int((best == expected).sum())
+        agreement = same / n
         if reference.kind != kind:
-            drop = accuracy_drop(expected == truth, hits[:, 0])
+            interval, drop = share_interval(same, n), accuracy_drop(expected == truth, hits[:, 0])
     return Accuracy(
         format=kind.format,
         precision=kind.precision,
-        n=len(truth),
+        n=n,
         top1=float(hits[:, 0].mean()),
         top5=float(hits.any(axis=1).mean()),
         agreement=agreement,
+        agreement_interval=interval,
         drop=drop,
+        ece=ece(truth, best, mine.score),
         unreadable=unreadable,
+    )
+
+
+def _pictures(root: Path, files: Listed) -> Pictures:
+    digest = hashlib.sha256()
+    for path, label in files:
+        digest.update(f"{_name(root, path)}\0{label}\n".encode("utf-8", "surrogateescape"))
+    truth = tuple(label for _, label in files)
+    return Pictures(source=root.resolve().name, digest=digest.hexdigest(), truth=truth)
+
+
+def _name(root: Path, path: Path) -> str:
+    """A picture's name that is the same on another machine."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _loser(accuracies: Sequence[Accuracy]) -> Kind | None:
+    """The artifact that loses most against its float artifact."""
+    drops = {accuracy.kind: accuracy.drop.points for accuracy in accuracies if accuracy.drop}
+    return max(drops, key=drops.__getitem__, default=None)
+
+
+def _worst(
+    loser: Kind | None,
+    references: Mapping[Kind, Artifact | None],
+    said: Mapping[Kind, _Said],
+    files: Listed,
+    root: Path,
+    labels: Sequence[str],
+) -> tuple[WrongPicture, ...]:
+    reference = None if loser is None else references[loser]
+    if loser is None or reference is None:
+        return ()
+    theirs, mine = said[reference.kind], said[loser]
+    truth = np.array([label for _, label in files], np.intp)
+    candidates = (theirs.best[:, 0] == truth) & (mine.best[:, 0] != truth)
+    return tuple(
+        WrongPicture(
+            name=plain(_name(root, files[i][0])),
+            jpeg=thumbnail(read_again(files[i][0])),
+            artifact=str(loser),
+            truth=labels[truth[i]],
+            float_label=labels[theirs.best[i, 0]],
+            float_score=float(theirs.score[i]),
+            label=labels[mine.best[i, 0]],
+            score=float(mine.score[i]),
+        )
+        for i in worst(theirs.true_score - mine.true_score, candidates).tolist()
     )

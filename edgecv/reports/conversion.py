@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from edgecv.bundle import Manifest
 from edgecv.files import write_text
@@ -21,15 +20,10 @@ from edgecv.reports.findings import (
     verdict,
 )
 from edgecv.reports.pages import render_page, require_packages
-from edgecv.reports.table import plain
-from edgecv.reports.worst import WorstPicture
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from edgecv.reports.schema import WrongPicture
+from edgecv.reports.wording import plain
 
 TEMPLATE = "conversion.html.jinja"
-THUMBNAIL = 240  # pixels on the longer side: sharp on a phone, 10 kB
 
 
 class _Search(NamedTuple):
@@ -40,19 +34,10 @@ class _Search(NamedTuple):
     kept: int | None
 
 
-class _Picture(NamedTuple):
-    name: str
-    source: str
-    kind: str
-    truth: str | None
-    reference: str
-    answer: str
-
-
 def write(
     path: Path,
     manifest: Manifest,
-    worst: Sequence[WorstPicture] = (),
+    worst: Sequence[WrongPicture] = (),
     contents: Sequence[Held] = (),
 ) -> None:
     """Write the page at `path`, which needs nothing beside itself.
@@ -64,7 +49,7 @@ def write(
     write_text(path, render(manifest, worst, contents))
 
 
-def render(manifest: Manifest, worst: Sequence[WorstPicture] = (), contents: Sequence[Held] = ()) -> str:
+def render(manifest: Manifest, worst: Sequence[WrongPicture] = (), contents: Sequence[Held] = ()) -> str:
     """The page as text; UsageError when the `report` extra is missing."""
     require_packages()
     reduced = [artifact for artifact in reduced_artifacts(manifest) if artifact.search]
@@ -77,7 +62,7 @@ def render(manifest: Manifest, worst: Sequence[WorstPicture] = (), contents: Seq
         files=file_cells(contents),
         plots=conversion_plots(manifest),
         searches=[_search(str(a.kind), trial_cells(a)) for a in reduced],
-        pictures=[_picture(each) for each in worst],
+        pictures=worst,
         conditions=condition_rows(manifest),
     )
 
@@ -85,26 +70,3 @@ def render(manifest: Manifest, worst: Sequence[WorstPicture] = (), contents: Seq
 def _search(kind: str, cells: Cells) -> _Search:
     kept = next((i for i, row in enumerate(cells.rows) if row[1] == "kept"), None)
     return _Search(kind, cells, kept)
-
-
-def _picture(picture: WorstPicture) -> _Picture:
-    return _Picture(
-        name=plain(picture.name),
-        source=_data_uri(picture.rgb),
-        kind=str(picture.kind),
-        truth=None if picture.truth is None else plain(picture.truth),
-        reference=f"{plain(picture.reference.label)} {picture.reference.score:.2f}",
-        answer=f"{plain(picture.answer.label)} {picture.answer.score:.2f}",
-    )
-
-
-def _data_uri(rgb: NDArray[np.uint8]) -> str:
-    """A JPEG of at most THUMBNAIL pixels inside an address."""
-    import cv2
-
-    height, width = rgb.shape[:2]
-    factor = min(THUMBNAIL / max(height, width), 1)
-    size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    _, jpeg = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgecv.bundle import Artifact, Manifest, Sensitivity
+from edgecv.bundle import Manifest, Sensitivity
 from edgecv.reports.figures import (
     BAD,
-    FORMAT_COLOURS,
-    FORMAT_MARKERS,
     INK,
-    PAPER,
-    SOFT,
     STYLE,
     Plot,
     height,
@@ -21,9 +17,9 @@ from edgecv.reports.figures import (
     rows_figure,
     svg,
 )
-from edgecv.reports.findings import in_points, interval, points, reduced_artifacts, sqnr
-from edgecv.reports.table import plain
-from edgecv.spec import Drop
+from edgecv.reports.findings import in_points, reduced_artifacts, sqnr
+from edgecv.reports.plots_accuracy import drops
+from edgecv.reports.wording import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,44 +32,23 @@ def conversion_plots(manifest: Manifest) -> tuple[Plot, ...]:
     import matplotlib
 
     found = []
-    drops = [(a, a.verified.drop) for a in reduced_artifacts(manifest) if a.verified and a.verified.drop]
+    lost = [
+        (f"{a.format.value} {a.precision.value}", a.format, a.verified.drop)
+        for a in reduced_artifacts(manifest)
+        if a.verified and a.verified.drop
+    ]
     worst = [s for s in manifest.sensitivity if s.sqnr_db is not None][:MOST]
     with matplotlib.rc_context(STYLE):
-        if drops:
+        if lost:
             bound = manifest.guarantee.max_drop if manifest.guarantee else None
             caption = "Mark: measured. Line: 95 % interval"
             caption += f"; dashed: the {in_points(bound)} allowed." if bound is not None else "."
-            kind = "Accuracy lost" if drops[0][1].basis == "labels" else "Answers changed"
-            found.append(Plot(f"{kind} against float", caption, svg(_drops(drops, bound), "drops")))
+            kind = "Accuracy lost" if lost[0][2].basis == "labels" else "Answers changed"
+            found.append(Plot(f"{kind} against float", caption, svg(drops(lost, bound), "drops")))
         if worst:
             caption = "Error of the logits, in % of their size, when this operation alone is int8."
             found.append(Plot("Most sensitive operations", caption, svg(_sensitivity(worst), "sensitivity")))
     return tuple(found)
-
-
-def _drops(rows: Sequence[tuple[Artifact, Drop]], bound: float | None) -> Figure:
-    figure, axes = rows_figure([f"{a.format.value} {a.precision.value}" for a, _ in rows])
-    axes.axvline(0, color=SOFT, linewidth=1)
-    if bound is not None:
-        axes.axvline(bound, color=BAD, linewidth=1.6, dashes=(4, 3))
-    for y, (artifact, drop) in enumerate(rows):
-        colour = FORMAT_COLOURS[artifact.format]
-        axes.plot([drop.low, drop.high], [y, y], color=colour, linewidth=3, solid_capstyle="round")
-        axes.plot(
-            drop.points,
-            y,
-            FORMAT_MARKERS[artifact.format],
-            color=colour,
-            markersize=9,
-            markeredgecolor=PAPER,
-            markeredgewidth=1.5,
-        )
-        text = f"{points(drop)} ({interval(drop)})"
-        axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=10)
-    labels = rows[0][1].basis == "labels"
-    axes.set_xlabel("top-1 points lost; left of 0 is better than float" if labels else "answers changed, %")
-    axes.margins(x=0.12)
-    return figure
 
 
 def _sensitivity(rows: Sequence[Sensitivity]) -> Figure:

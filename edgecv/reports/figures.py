@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Colours that no style sheet uses, replaced by variables when the SVG is put into the page.
 INK, SOFT, LINE, PAPER, BAD = "#010201", "#010202", "#010203", "#010204", "#010205"
+HEAT, CLOCK, OTHERS, POWER = "#010231", "#010232", "#010233", "#010234"
 FORMAT_COLOURS = {Format.TFLITE: "#010211", Format.ONNX: "#010212", Format.OPENVINO: "#010213"}
 FORMAT_MARKERS = {Format.TFLITE: "o", Format.ONNX: "s", Format.OPENVINO: "D"}
 STAGES = (  # with their hatches
@@ -31,14 +32,18 @@ VARIABLES = {
     LINE: "--line",
     PAPER: "--paper",
     BAD: "--bad",
+    HEAT: "--heat",
+    CLOCK: "--clock",
+    OTHERS: "--others",
+    POWER: "--power",
     **{colour: f"--{format.value}" for format, colour in FORMAT_COLOURS.items()},
     **{colour: f"--{stage}" for stage, colour, _ in STAGES},
 }
-WIDTH_PT = 390  # figures are drawn for a phone's width, so that their text stays legible there
+WIDTH_PT = 350  # figures are drawn for a phone's width, so that their text stays legible there
 ROW_PT = 30
 STYLE = {
     "svg.fonttype": "none",
-    "font.size": 11,
+    "font.size": 10.5,
     "text.color": INK,
     "axes.edgecolor": LINE,
     "axes.labelcolor": SOFT,
@@ -65,16 +70,54 @@ def dots(axes: Axes, xs: Sequence[float], ys: Sequence[float], colour: str) -> N
     gap = float("nan")
     line_x = [value for x in xs for value in (x, x, gap)]
     line_y = [value for y in ys for value in (y, y, gap)]
-    axes.plot(line_x, line_y, color=colour, linewidth=3, solid_capstyle="round", alpha=0.75)
+    axes.plot(line_x, line_y, color=colour, linewidth=2.6, solid_capstyle="round", alpha=0.6)
+
+
+def rings(axes: Axes, xs: Sequence[float], ys: Sequence[float], colour: str) -> None:
+    """Hollow dots, for what is INVALID."""
+    dots(axes, xs, ys, colour)
+    axes.lines[-1].set(linewidth=3.6, alpha=1)
+    dots(axes, xs, ys, PAPER)
+    axes.lines[-1].set(linewidth=1.8, alpha=1)
 
 
 def new_figure(height_pt: float) -> tuple[Figure, Axes]:
+    figure, panels = panels_figure(height_pt, (1,))
+    return figure, panels[0]
+
+
+def panels_figure(height_pt: float, ratios: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """Panels of these relative heights below one another, which share their x axis."""
+    figure = _empty(height_pt)
+    panels = figure.subplots(len(ratios), sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, list(panels)
+
+
+def small_multiples(count: int, columns: int, row_pt: float) -> tuple[Figure, list[Axes]]:
+    """`count` panels side by side in rows, which share both axes."""
+    rows = -(-count // columns)
+    figure = _empty(multiples_pt(count, columns, row_pt))
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    for axes in grid[max(count - columns, 0) : count]:
+        axes.xaxis.set_tick_params(labelbottom=True)  # the last of its column, though not of the last row
+    return figure, list(grid[:count])
+
+
+def multiples_pt(count: int, columns: int, row_pt: float) -> float:
+    """The height of such a figure."""
+    return -(-count // columns) * row_pt + 30
+
+
+def _empty(height_pt: float) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH_PT / 72, height_pt / 72), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    return Figure(figsize=(WIDTH_PT / 72, height_pt / 72), layout="constrained")
 
 
 def rows_figure(names: Sequence[str], height_pt: float | None = None) -> tuple[Figure, Axes]:
@@ -92,6 +135,25 @@ def rows_figure(names: Sequence[str], height_pt: float | None = None) -> tuple[F
 def height(rows: int) -> float:
     """The same for all figures with so many rows, which stand side by side."""
     return max(rows * ROW_PT + 70, 190)
+
+
+def name_rows(axes: Axes, good: Sequence[bool]) -> None:
+    """The names of INVALID rows in the colour of warning."""
+    for label, fine in zip(axes.get_yticklabels(), good, strict=True):
+        if not fine:
+            label.set_color(BAD)
+
+
+def legend(figure: Figure, columns: int) -> None:
+    """Above the axes, from everything that has a label."""
+    figure.legend(
+        loc="outside upper left",
+        ncols=columns,
+        frameon=False,
+        handlelength=1.6,
+        columnspacing=1.4,
+        fontsize=10,
+    )
 
 
 def note(axes: Axes, x: float, y: float, text: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from edgecv.bundle import Artifact, Manifest, Trial
-from edgecv.reports.table import NONE, megabytes, number, optional, plain, share
+from edgecv.reports.wording import NONE, megabytes, number, optional, plain, share
 from edgecv.spec import Drop, Precision
 from edgecv.statistics import count_pictures, pictures_needed, resolved
 

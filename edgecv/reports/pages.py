@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from edgecv.errors import UsageError
-from edgecv.reports.table import plain
+from edgecv.reports.wording import plain
+
+SCRIPT = "page.js"
 
 
 def require_packages(instead: str = "") -> None:
@@ -18,9 +22,14 @@ def require_packages(instead: str = "") -> None:
         raise UsageError(f"{message}, or {instead}" if instead else message) from error
 
 
-def render_page(template: str, **values: Any) -> str:
-    """One HTML page that needs nothing beside itself."""
+def render_page(template: str, *, sortable: bool = False, **values: Any) -> str:
+    """One HTML page that needs nothing beside itself.
+
+    sortable: tables of the class `sortable` can be sorted. It takes a script, the only one that the page's
+    own policy then lets run, by its hash.
+    """
     import jinja2
+    from markupsafe import Markup, escape
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("edgecv.reports", "."),
@@ -30,4 +39,13 @@ def render_page(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["plain"] = plain
-    return environment.get_template(template).render(**values)
+    environment.filters["data_uri"] = jpeg_uri
+    environment.filters["breakable"] = lambda text: escape(text).replace("/", Markup("/<wbr>"))
+    script = environment.get_template(SCRIPT).render() if sortable else ""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template(template).render(**values, script=script, script_sha256=digest)
+
+
+def jpeg_uri(jpeg: bytes) -> str:
+    """A JPEG inside an address."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
+import inspect
+import json
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from edgecv.errors import DataError, UsageError
 from edgecv.files import write_text, writing
+from edgecv.reports.facts import condition_rows, headlines, notes, ruling, title
+from edgecv.reports.page_accuracy import accuracy_sheet, class_sheets, robustness_sheet
+from edgecv.reports.page_sheets import operation_sheets, scenario_sheets, sustained_sheet
 from edgecv.reports.pages import render_page, require_packages
 from edgecv.reports.plots import plots
 from edgecv.reports.schema import SCHEMA_VERSION, Report
-from edgecv.reports.table import (
-    ARTIFACT_COLUMNS,
-    NONE,
-    Column,
-    columns,
-    condition_rows,
-    headlines,
-    name,
-    notes,
-    plain,
-    title,
-)
+from edgecv.reports.table import Line, Sheet, summary
+from edgecv.reports.wording import INVALID, NONE, plain
 
 JSON, MARKDOWN, HTML = "report.json", "report.md", "report.html"
 TEMPLATE = "report.html.jinja"
+LINE = 240  # characters of JSON that still read well on one line
 
 
 class Written(NamedTuple):
@@ -37,22 +33,12 @@ class Written(NamedTuple):
     note: str | None
 
 
-class _Row(NamedTuple):
-    """One artifact in the page's table."""
-
-    name: str
-    engine: str
-    fastest: bool
-    cells: list[tuple[Column, str]]
-    skipped: str | None
-
-
 class _Versioned(msgspec.Struct):
     schema_version: int
 
 
 def write_reports(report: Report, folder: Path) -> Written:
-    """Write report.json, report.md and, where jinja2 and matplotlib are installed, report.html.
+    """Write report.json, report.md and, where the `report` extra is installed, report.html.
 
     Older reports in `folder` are replaced, other files are left alone.
     Raises EdgecvError when the disk refuses.
@@ -91,7 +77,29 @@ def load_report(path: Path) -> Report:
 
 
 def render_json(report: Report) -> str:
-    return msgspec.json.format(msgspec.json.encode(report), indent=1).decode() + "\n"
+    return _readable(msgspec.to_builtins(report)) + "\n"
+
+
+def render_schema() -> str:
+    """The JSON schema (2020-12) of report.json, with what the code says of each object."""
+    schema = msgspec.json.schema(Report)
+    for definition in schema["$defs"].values():
+        if "description" in definition:  # Python 3.13 takes the indentation off, others do not
+            definition["description"] = inspect.cleandoc(definition["description"])
+    return _readable(schema) + "\n"
+
+
+def _readable(node: Any, margin: str = "\n") -> str:
+    """JSON that is indented down to what fits into a line, and to lists and objects of plain values."""
+    flat = json.dumps(node, ensure_ascii=False)
+    values = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
+    if len(flat) <= LINE or not any(isinstance(value, (dict, list, tuple)) for value in values):
+        return flat
+    inner = margin + " "
+    if isinstance(node, dict):
+        parts = [f"{json.dumps(key)}: {_readable(value, inner)}" for key, value in node.items()]
+        return "{" + inner + ("," + inner).join(parts) + margin + "}"
+    return "[" + inner + ("," + inner).join(_readable(value, inner) for value in node) + margin + "]"
 
 
 def render_html(report: Report) -> str:
@@ -99,57 +107,69 @@ def render_html(report: Report) -> str:
     require_packages(f"copy {JSON} to a machine that has them and run `edgecv report {JSON}`")
     return render_page(
         TEMPLATE,
+        sortable=True,
         report=report,
         title=title(report),
+        ruling=ruling(report),
         notes=notes(report),
         headlines=headlines(report),
-        columns=_beside_name(report),
-        groups=_groups(report),
-        rows=_rows(report),
+        summary=summary(report),
         plots=plots(report),
+        scenarios=scenario_sheets(report),
+        sustained=sustained_sheet(report),
+        operations=operation_sheets(report),
+        accuracy=accuracy_sheet(report),
+        classes=class_sheets(report),
+        robustness=robustness_sheet(report),
         conditions=condition_rows(report),
+        rule=plain(report.rule).replace("`", ""),
     )
 
 
 def render_markdown(report: Report) -> str:
-    shown = columns(report)
-    lines = [f"# {_md(title(report))}", ""]
-    lines += [f"- **{h.what}:** {_md(h.who)}, {h.value} ({h.detail})" for h in headlines(report)]
+    said = ruling(report)
+    lines = [f"# {_md(title(report))}", "", f"**{said.headline}.** {_md(said.line)}", ""]
+    lines += [f"- **{_md(who)}:** {_md(reason)}" for who, reason in said.reasons]
+    lines += [f"- **Warning:** {_md(warning)}" for warning in said.warnings]
+    lines += [""]
+    for h in headlines(report):
+        who = h.who if h.valid else f"{h.who} ({INVALID})"
+        lines.append(f"- **{h.what}:** {_md(who)}, {h.value} ({_md(h.detail)})")
     lines += [f"- **Note:** {_md(note)}" for note in notes(report)]
-    lines += ["", "| " + " | ".join(_md(f"{c.group} {c.heading}".strip()) for c in shown) + " |"]
-    lines += ["|" + "|".join("---" if c.words else "---:" for c in shown) + "|"]
-    for artifact in report.artifacts:
-        if artifact.measured:
-            cells = [_md(c.cell(artifact, artifact.measured)) for c in shown]
-        else:
-            cells = [artifact.format.value, artifact.precision.value, "skipped"] + [NONE] * (len(shown) - 3)
-        lines += ["| " + " | ".join(cells) + " |"]
-    skipped = [a for a in report.artifacts if a.skipped]
-    lines += ["", *(f"- {name(a)} skipped: {_md(a.skipped)}" for a in skipped if a.skipped)]
+    lines += _sheet(summary(report), "")
+    for sheet in scenario_sheets(report):
+        lines += _sheet(sheet, sheet.title)
+    for heading, found in (
+        ("Sustained", sustained_sheet(report)),
+        ("Accuracy", accuracy_sheet(report)),
+        ("Robustness", robustness_sheet(report)),
+    ):
+        lines += _sheet(found, heading) if found else []
+    for sheet in operation_sheets(report):
+        lines += _sheet(sheet, f"Operations of {sheet.title}")
     lines += ["", "## Conditions", "", "| | |", "|---|---|"]
     lines += [f"| {what} | {_md(value)} |" for what, value in condition_rows(report)]
-    return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+    lines += ["", "## Rule", "", _md(report.rule)]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
-def _beside_name(report: Report) -> tuple[Column, ...]:
-    """The page's columns: format, precision and engine are in the row's name, which stays in view."""
-    return columns(report)[len(ARTIFACT_COLUMNS) :]
+def _sheet(sheet: Sheet, heading: str) -> list[str]:
+    lines = ["", f"## {_md(heading)}"] if heading else []
+    lines += ["", _md(sheet.note), ""]
+    if not sheet.lines:
+        return lines
+    headings = [sheet.first, *(f"{c.group} {c.heading}".strip() for c in sheet.columns)]
+    lines += ["| " + " | ".join(map(_md, headings)) + " |"]
+    lines += ["|---|" + "|".join("---" if c.words else "---:" for c in sheet.columns) + "|"]
+    lines += ["| " + " | ".join(map(_md, _cells(line, len(sheet.columns)))) + " |" for line in sheet.lines]
+    return [*lines, "", *(f"- {_md(line.name)} {_md(line.instead)}" for line in sheet.lines if line.instead)]
 
 
-def _rows(report: Report) -> list[_Row]:
-    fastest = next((line.who for line in headlines(report)), None)
-    rows = []
-    for a in report.artifacts:
-        cells = [(c, c.cell(a, a.measured)) for c in _beside_name(report)] if a.measured else []
-        engine = plain(a.measured.engine) if a.measured else ""
-        rows.append(_Row(name(a), engine, name(a) == fastest, cells, plain(a.skipped) if a.skipped else None))
-    return rows
-
-
-def _groups(report: Report) -> list[tuple[str, int]]:
-    """Neighbouring columns of one group, with their number."""
-    neighbours = itertools.groupby(_beside_name(report), key=lambda column: column.group)
-    return [(group, len(list(members))) for group, members in neighbours]
+def _cells(line: Line, count: int) -> list[str]:
+    """A row's cells, its name first, with the mark in it."""
+    name = f"{line.name} ({', '.join(filter(None, (line.mark, line.below)))})"
+    name = name if line.mark or line.below else line.name
+    return [name, *(["skipped", *[NONE] * (count - 1)] if line.instead else line.cells)]
 
 
 def _md(text: str) -> str:

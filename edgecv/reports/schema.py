@@ -214,7 +214,8 @@ class Measured(Struct):
     p50_interval_ms, p99_interval_ms: 95 % intervals of inference's percentiles, None where there are too few
     samples to tell. inference_ms: the samples behind `inference`, in order, to 1 µs; of more than 2,000 every
     k-th is kept. energy_mj: of one frame, the whole board's or package's power times its time.
-    variant: how the engine was set apart from its defaults, "" for not at all.
+    variant: how the engine was set apart from its defaults, "" for not at all. notes: what else was asked for
+    and could not be measured, and why.
     """
 
     engine: str
@@ -238,6 +239,7 @@ class Measured(Struct):
     camera: Camera | None = None
     minutes: tuple[Minute, ...] = ()
     operations: Operations | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def fps(self) -> float:

@@ -1,24 +1,35 @@
-"""A report as words: its headline, its table's cells and its conditions, the same for every rendering."""
+"""A report as tables: the summary of all artifacts, and what a terminal has room for."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgecv.reports.facts import drop_notes, notes, ruling, valid
 from edgecv.reports.schema import Accuracy, ArtifactReport, Measured, Report
-from edgecv.spec import Precision
-from edgecv.statistics import resolved
+from edgecv.reports.wording import (  # noqa: F401  NONE and megabytes until show imports them from wording
+    INVALID,
+    NONE,
+    agreement,
+    lost,
+    megabytes,
+    ms,
+    name,
+    number,
+    optional,
+    plain,
+    points_lost,
+    share,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-NONE = "\N{EN DASH}"
-BUSY = 0.5  # load per core above which a measurement shares the machine with something
-
 
 class Column(NamedTuple):
-    """A column of the summary.
+    """A column about an artifact.
 
     cell: from a measured artifact to text. narrow: the heading in a terminal, which has no room for the
     columns without one. words: text, aligned left, where the others are numbers.
@@ -31,19 +42,43 @@ class Column(NamedTuple):
     words: bool = False
 
 
-class Headline(NamedTuple):
-    """One finding: "Fastest", "onnx int8", "7.4 ms", "135 frames/s in all"."""
+class Line(NamedTuple):
+    """A table's row: its name with what stands small below, and its cells.
 
-    what: str
-    who: str
-    value: str
-    detail: str
+    mark: a word of warning beside the name. best: whether it stands out. bar: 0 to 1, drawn below the name.
+    instead: what is said where there are no cells.
+    """
+
+    name: str
+    cells: tuple[str, ...] = ()
+    below: str = ""
+    mark: str = ""
+    best: bool = False
+    bar: float | None = None
+    instead: str = ""
 
 
-ARTIFACT_COLUMNS = (
-    Column("", "Format", lambda a, _m: a.format.value, words=True),
-    Column("", "Precision", lambda a, _m: a.precision.value, words=True),
-    Column("", "Engine", lambda _a, m: plain(m.engine), words=True),
+class Sheet(NamedTuple):
+    """A table for the page and for Markdown. first: the heading of the names."""
+
+    title: str
+    note: str
+    first: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Neighbouring columns of one group, with their number."""
+        neighbours = itertools.groupby(self.columns, key=lambda column: column.group)
+        return [(group, len(list(members))) for group, members in neighbours]
+
+
+ACCURACY_COLUMNS = (
+    Column(
+        "Accuracy, %", "top-1", lambda a, _m: optional(a.accuracy, lambda s: share(s.top1)), narrow="top-1\n%"
+    ),
+    Column("Accuracy, %", "drop", lambda a, _m: optional(a.accuracy, points_lost), narrow="drop\n%"),
 )
 RUN_COLUMNS = (
     Column("Inference, ms", "p50", lambda _a, m: ms(m.inference.p50_ms), narrow="infer\np50 ms"),
@@ -54,113 +89,87 @@ RUN_COLUMNS = (
     Column("Whole frame, p50", "post ms", lambda _a, m: ms(m.postprocess.p50_ms)),
     Column("Whole frame, p50", "total ms", lambda _a, m: ms(m.total.p50_ms), narrow="frame\np50 ms"),
     Column("Whole frame, p50", "FPS", lambda _a, m: number(m.fps), narrow="FPS"),
+)
+ENERGY = Column("Whole frame, p50", "mJ", lambda _a, m: optional(m.energy_mj, number))
+COST_COLUMNS = (
     Column("Start, ms", "load", lambda _a, m: ms(m.load_ms), narrow="load\nms"),
     Column("Start, ms", "first", lambda _a, m: ms(m.first_inference_ms)),
     Column("Size, MiB", "memory", lambda _a, m: optional(m.peak_memory_mb, number), narrow="peak\nMiB"),
     Column("Size, MiB", "file", lambda a, _m: number(a.file_bytes / 2**20), narrow="file\nMiB"),
-    Column("", "Samples", lambda _a, m: str(m.inference.samples)),
-)
-ACCURACY_COLUMNS = (
-    Column(
-        "Accuracy, %", "top-1", lambda a, _m: optional(a.accuracy, lambda s: share(s.top1)), narrow="top-1\n%"
-    ),
-    Column("Accuracy, %", "top-5", lambda a, _m: optional(a.accuracy, lambda s: share(s.top5))),
-    Column("Accuracy, %", "agree", lambda a, _m: optional(a.accuracy, agreement), narrow="agree\n%"),
-    Column("Accuracy, %", "drop", lambda a, _m: optional(a.accuracy, lost)),
+    Column("", "Samples", lambda _a, m: f"{m.inference.samples:,}"),
 )
 
 
 def columns(report: Report) -> tuple[Column, ...]:
-    return ARTIFACT_COLUMNS + (ACCURACY_COLUMNS if report.scored else ()) + RUN_COLUMNS
-
-
-def headlines(report: Report) -> tuple[Headline, ...]:
-    """Fastest, smallest, and most accurate where pictures were scored; ties go to the faster one."""
-    measured = [(a, a.measured) for a in report.artifacts if a.measured]
-    if not measured:
-        return ()
-    measured.sort(key=lambda pair: pair[1].inference.p50_ms)
-    artifact, run = measured[0]
-    p50 = f"{ms(run.inference.p50_ms)} ms"
-    found = [Headline("Fastest", name(artifact), p50, f"p50 inference · {number(run.fps)} frames/s in all")]
-    artifact, run = min(measured, key=lambda pair: pair[0].file_bytes)
-    detail = f"on disk · {optional(run.peak_memory_mb, number)} MiB peak memory"
-    found.append(Headline("Smallest", name(artifact), f"{number(artifact.file_bytes / 2**20)} MiB", detail))
-    scored = [(a, a.accuracy) for a, _ in measured if a.accuracy]
-    if scored:
-        artifact, accuracy = max(scored, key=lambda pair: pair[1].top1)
-        detail = f"top-1 of {accuracy.n:,} pictures · {share(accuracy.top5)} % top-5"
-        found.append(Headline("Most accurate", name(artifact), f"{share(accuracy.top1)} %", detail))
-    return tuple(found)
-
-
-def title(report: Report) -> str:
-    """The bundle and the machine, by the profile's name where the machine does not know its own."""
-    c = report.conditions
-    return plain(f"{report.bundle} on {c.device if c.model == 'unknown' else c.model}")
-
-
-def notes(report: Report) -> tuple[str, ...]:
-    """What a reader has to know before believing the numbers."""
-    c = report.conditions
-    found = [plain(c.note)] if c.note else []
-    if c.before.load_1min is not None and c.before.load_1min > BUSY * (c.cores or 1):
-        found.append(
-            f"The machine was busy before the run (load {c.before.load_1min:.2f} on "
-            f"{optional(c.cores, str, 'unknown')} cores): expect better numbers when it is idle."
-        )
-    return (*found, *drop_notes(a.accuracy for a in report.artifacts if a.accuracy))
-
-
-def drop_notes(accuracies: Iterable[Accuracy]) -> tuple[str, ...]:
-    """What a drop is, and which are no more than chance gives."""
-    with_drop = [(a, a.drop) for a in accuracies if a.drop is not None]
-    if not with_drop:
-        return ()
-    text = "Drop: top-1 points lost against float on the same pictures, with the 95 % interval."
-    unclear = [name(a) for a, drop in with_drop if not resolved(drop)]
-    if unclear:
-        pictures = f"{with_drop[0][1].images:,} pictures"
-        text += f" On {pictures} that of {', '.join(unclear)} cannot be told from 0."
-    return (text,)
-
-
-def condition_rows(report: Report) -> tuple[tuple[str, str], ...]:
-    c = report.conditions
-    pairs = (
-        ("Device", f"{c.model} (profile {c.device})" + (f"; {c.note}" if c.note else "")),
-        ("Processor", f"{c.arithmetic}, {optional(c.cores, str, 'unknown')} cores"),
-        ("Architecture", c.architecture),
-        ("CPU features", " ".join(c.cpu_features) or "unknown"),
-        ("int8 products", "summed in 16 bits, may saturate" if c.int8_saturates else "summed exactly"),
-        ("Memory", optional(c.ram_mb, lambda v: f"{v:,} MiB", "unknown")),
-        ("Threads", str(c.threads)),
-        ("Governor", c.governor or "unknown"),
-        ("Temperature", _change(c.before.temperature_c, c.after.temperature_c, "°C", ".1f")),
-        ("Clock", _change(c.before.clock_mhz, c.after.clock_mhz, "MHz", ".0f")),
-        ("Load, 1 min", _change(c.before.load_1min, c.after.load_1min, "", ".2f")),
-        ("System", f"{c.os}, kernel {c.kernel}"),
-        ("Software", f"edgecv {report.edgecv}, Python {c.python}, OpenCV {c.opencv}"),
-        ("Bundle", f"{report.bundle}, manifest sha256 {report.manifest_sha256}"),
-        ("Pictures", _pictures(report)),
-        ("Measured", report.created),
-        ("Rule", report.rule),
+    energy = any(a.measured and a.measured.energy_mj is not None for a in report.artifacts)
+    return (
+        *(ACCURACY_COLUMNS if report.scored else ()),
+        *RUN_COLUMNS,
+        *((ENERGY,) if energy else ()),
+        *COST_COLUMNS,
     )
-    return tuple((what, plain(value)) for what, value in pairs)
+
+
+def sheet(
+    report: Report, title: str, note: str, shown: tuple[Column, ...], artifacts: Sequence[ArtifactReport]
+) -> Sheet:
+    """A line for each of the artifacts."""
+    lines = []
+    for a in artifacts:
+        run = a.measured
+        lines.append(
+            Line(
+                name=name(a),
+                cells=tuple(column.cell(a, run) for column in shown) if run else (),
+                below=plain(" ".join(filter(None, (run.engine, run.variant)))) if run else "",
+                mark="" if valid(report, a) or run is None else INVALID,
+                instead=f"skipped: {plain(a.skipped)}" if a.skipped else "",
+            )
+        )
+    return Sheet(title, note, "Artifact", shown, tuple(lines))
+
+
+def heading(group: str, text: str, words: bool = False) -> Column:
+    """A column of a table whose rows are no artifacts."""
+    return Column(group, text, lambda _a, _m: NONE, words=words)
+
+
+def summary(report: Report) -> Sheet:
+    """Every artifact, measured or skipped; the fastest that is valid stands out when there are several."""
+    found = sheet(report, "All artifacts", "", columns(report), report.artifacts)
+    times = {
+        i: a.measured.inference.p50_ms
+        for i, a in enumerate(report.artifacts)
+        if a.measured and valid(report, a)
+    }
+    fastest = min(times, key=times.__getitem__) if len(times) > 1 else None
+    lines = (line._replace(best=i == fastest) for i, line in enumerate(found.lines))
+    return found._replace(lines=tuple(lines))
 
 
 def terminal_table(report: Report) -> Table:
-    """The columns that a terminal has room for, for `rich.print`; below it, the skipped and the notes."""
+    """The columns that a terminal has room for, for `rich.print`, under the verdict.
+
+    Below it are the reasons, the warnings, the skipped and the notes.
+    """
     shown = [column for column in columns(report) if column.narrow]
     table = _table([("artifact", True), *((column.narrow, column.words) for column in shown)])
     for artifact in report.artifacts:
         if artifact.measured:
             cells = [column.cell(artifact, artifact.measured) for column in shown]
-            table.add_row(name(artifact), *_texts(cells))
+            good = valid(report, artifact)
+            row = [name(artifact) if good else f"{name(artifact)}\n{INVALID}", *cells]
+            table.add_row(*_texts(row), style="" if good else "red")
         else:
             table.add_row(name(artifact), "skipped", style="dim")
-    below = [f"{name(a)} skipped: {plain(a.skipped)}" for a in report.artifacts if a.skipped]
-    return _captioned(table, [*below, *notes(report)])
+    said = ruling(report)
+    table.title = _texts([said.headline])[0]
+    table.title.stylize("bold green" if said.valid else "bold red")
+    table.title_justify = "left"
+    reasons = [f"{INVALID}, {who}: {reason}" for who, reason in said.reasons]
+    warnings = [f"warning: {warning}" for warning in said.warnings]
+    skipped = [f"{name(a)} skipped: {plain(a.skipped)}" for a in report.artifacts if a.skipped]
+    return _captioned(table, [*reasons, *warnings, *skipped, *notes(report)])
 
 
 def accuracy_table(accuracies: Iterable[Accuracy]) -> Table:
@@ -173,66 +182,6 @@ def accuracy_table(accuracies: Iterable[Accuracy]) -> Table:
     unreadable = max((a.unreadable for a in accuracies), default=0)
     skipped = [f"{unreadable:,} unreadable pictures were skipped."] if unreadable else []
     return _captioned(table, [*drop_notes(accuracies), *skipped])
-
-
-def name(artifact: ArtifactReport | Accuracy) -> str:
-    return f"{artifact.format.value} {artifact.precision.value}"
-
-
-def ms(value: float) -> str:
-    """Three significant digits are what a latency is good for: 0.021, 7.42, 31.4, 120."""
-    return number(value) if value >= 1 else f"{value:.3f}"
-
-
-def megabytes(size: int) -> str:
-    """Millions of bytes: `5.2`, and `0.047` below 1."""
-    return f"{size / 1e6:.1f}" if size >= 950_000 else f"{size / 1e6:.3f}"
-
-
-def number(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
-
-
-def share(fraction: float) -> str:
-    """A fraction as percent, without the sign."""
-    return f"{100 * fraction:.1f}"
-
-
-def agreement(accuracy: Accuracy) -> str:
-    """Percent of pictures with the float artifact's answer; a float artifact is that answer."""
-    if accuracy.precision is Precision.FP32:
-        return "float"
-    return optional(accuracy.agreement, share)
-
-
-def lost(accuracy: Accuracy) -> str:
-    """Points of top-1 lost against float, with the interval: `+0.8 (-0.3 to +1.9)`."""
-    return optional(accuracy.drop, lambda d: f"{d.points:+.1f} ({d.low:+.1f} to {d.high:+.1f})")
-
-
-def optional(value: object, text: Callable[..., str], none: str = NONE) -> str:
-    return none if value is None else text(value)
-
-
-def plain(text: str) -> str:
-    """Model and engine names come from files: no escape sequences may reach a terminal."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
-
-
-def _pictures(report: Report) -> str:
-    scored = next((a.accuracy for a in report.artifacts if a.accuracy), None)
-    if scored is None:
-        return "accuracy was not measured"
-    return f"{scored.n:,} labelled, {scored.unreadable:,} others unreadable"
-
-
-def _change(before: float | None, after: float | None, unit: str, form: str) -> str:
-    if before is None and after is None:
-        return "unknown"
-    texts = [optional(value, lambda v: format(v, form), "unknown") for value in (before, after)]
-    return f"{texts[0]} → {texts[1]} {unit}".rstrip() + " (before → after)"
 
 
 def _table(headings: Iterable[tuple[str, bool]]) -> Table:

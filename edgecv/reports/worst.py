@@ -3,45 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgecv.reports.schema import WrongPicture
 from edgecv.spec import Color, Kind, Preprocess
-from edgecv.tasks import Prediction, classify, softmax
+from edgecv.tasks import classify, softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST = 6
+THUMBNAIL = 240  # pixels on the longer side: sharp on a phone, 10 kB
 
-class WorstPicture(NamedTuple):
-    """One picture and both answers.
 
-    rgb: [H, W, 3] uint8, as the model saw it. truth: its class where it is known.
+def worst(lost: NDArray[np.float32], candidates: NDArray[np.bool_], k: int = MOST) -> NDArray[np.intp]:
+    """The numbers of up to k candidates, the worst first.
+
+    lost: [n] how much of the float answer's score the artifact lost. candidates: [n] which pictures count.
     """
-
-    name: str
-    rgb: NDArray[np.uint8]
-    truth: str | None
-    kind: Kind
-    reference: Prediction
-    answer: Prediction
-
-
-def worst(
-    reference: NDArray[np.float32], other: NDArray[np.float32], labels: Sequence[int] | None, k: int
-) -> NDArray[np.intp]:
-    """Up to k pictures, the worst first, by how much of the float answer's score was lost.
-
-    reference, other: logits [N, classes]. With labels those that float gets right and the other wrong;
-    without them those where the answers differ.
-    """
-    answers, others = reference.argmax(axis=1), other.argmax(axis=1)
-    candidates = answers != others
-    if labels is not None:
-        candidates &= answers == np.asarray(labels)
-    rows = np.arange(len(answers))
-    lost = softmax(reference)[rows, answers] - softmax(other)[rows, answers]
     order = np.argsort(-lost, kind="stable")
     return order[candidates[order]][:k]
 
@@ -55,22 +36,44 @@ def worst_pictures(
     classes: Sequence[str],
     labels: Sequence[int] | None = None,
     names: Sequence[str] | None = None,
-    k: int = 6,
-) -> tuple[WorstPicture, ...]:
-    """The pictures of `worst` with both answers.
+    k: int = MOST,
+) -> tuple[WrongPicture, ...]:
+    """The k worst pictures with both answers, of all whose answers differ; `truth` is "" without labels.
 
-    images: [N, H, W, 3] uint8 in the order of `rule.color`; names: of the pictures, their numbers otherwise.
+    images: [N, H, W, 3] uint8 in the order of `rule.color`, as the model saw them. reference, other: logits
+    [N, classes]. With labels those count that float gets right, and the other wrong. names: of the pictures,
+    their numbers otherwise.
     """
+    answers = reference.argmax(axis=1)
+    candidates = answers != other.argmax(axis=1)
+    if labels is not None:
+        candidates &= answers == np.asarray(labels)
+    rows = np.arange(len(answers))
+    lost = softmax(reference)[rows, answers] - softmax(other)[rows, answers]
     found = []
-    for i in worst(reference, other, labels, k).tolist():
+    for i in worst(lost, candidates, k).tolist():
+        right, wrong = (classify(logits[i], classes, 1)[0] for logits in (reference, other))
         found.append(
-            WorstPicture(
+            WrongPicture(
                 name=names[i] if names else f"picture {i + 1}",
-                rgb=images[i][..., ::-1] if rule.color is Color.BGR else images[i],
-                truth=None if labels is None else classes[labels[i]],
-                kind=kind,
-                reference=classify(reference[i], classes, 1)[0],
-                answer=classify(other[i], classes, 1)[0],
+                jpeg=thumbnail(images[i][..., ::-1] if rule.color is Color.RGB else images[i]),
+                artifact=str(kind),
+                truth="" if labels is None else classes[labels[i]],
+                float_label=right.label,
+                float_score=right.score,
+                label=wrong.label,
+                score=wrong.score,
             )
         )
     return tuple(found)
+
+
+def thumbnail(bgr: NDArray[np.uint8]) -> bytes:
+    """[H, W, 3] uint8 as a JPEG of at most THUMBNAIL pixels on the longer side."""
+    import cv2
+
+    height, width = bgr.shape[:2]
+    factor = min(THUMBNAIL / max(height, width), 1)
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()

@@ -1,23 +1,49 @@
-"""Which artifact of a bundle runs here: the profile's order, among what the bundle and the board have."""
+"""Which artifact of a bundle runs here, and how: what tune measured, else the profile's order."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from edgecv.bundle import Artifact, Bundle
 from edgecv.devices import Selected
 from edgecv.errors import EngineMissing
-from edgecv.runtime.engines import installed, missing_message
+from edgecv.runtime.engines import Options, installed, missing_message
+from edgecv.runtime.tuned import Tuned
 from edgecv.spec import Format, Precision
 
 
+class Choice(NamedTuple):
+    """The artifact to run, how its engine is to run, and a note where there is something to say."""
+
+    artifact: Artifact
+    options: Options
+    note: str | None
+
+
+def engine_options(selected: Selected) -> Options:
+    """Threads from the profile; exact sums where this very CPU, not the profile's, would saturate."""
+    return Options(selected.threads, bool(selected.detected.int8_saturates))
+
+
 def choose(
-    bundle: Bundle, selected: Selected, format: Format | None = None, precision: Precision | None = None
-) -> tuple[Artifact, str | None]:
-    """The artifact to run, and a note when the profile's first choice had to be passed over.
+    bundle: Bundle,
+    selected: Selected,
+    format: Format | None = None,
+    precision: Precision | None = None,
+    tuned: Tuned | None = None,
+) -> Choice:
+    """Tune's choice where there is one of that format and precision, else the first of the profile's order.
 
     Raises BundleError when the bundle has no such artifact, EngineMissing when no engine for one is here.
     """
+    artifacts = bundle.select(format, precision)
+    if tuned and (
+        found := next((a for a in artifacts if a.kind == tuned.kind and installed(a.format)), None)
+    ):
+        options = engine_options(selected)._replace(threads=tuned.threads, variant=tuned.variant)
+        return Choice(found, options, f"chosen by `edgecv tune` on {tuned.created[:10]}")
     order = selected.profile.inference.kinds
-    ranked = sorted(bundle.select(format, precision), key=lambda artifact: order.index(artifact.kind))
+    ranked = sorted(artifacts, key=lambda artifact: order.index(artifact.kind))
     for artifact in ranked:
         if installed(artifact.format):
             notes = [_warning(bundle, artifact, selected)]
@@ -26,7 +52,8 @@ def choose(
                     f"running {artifact.kind}; {ranked[0].kind} comes first on {selected.profile.title}, "
                     f"but {missing_message(ranked[0].format)}"
                 )
-            return artifact, "; ".join(text for text in notes if text) or None
+            note = "; ".join(text for text in notes if text) or None
+            return Choice(artifact, engine_options(selected), note)
     formats = dict.fromkeys(artifact.format for artifact in ranked)
     raise EngineMissing("; ".join(missing_message(format) for format in formats))
 

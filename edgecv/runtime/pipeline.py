@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgecv.bundle import Bundle
-from edgecv.devices import Selected
 from edgecv.runtime.controls import Controls
-from edgecv.runtime.engines import Engine, Options
+from edgecv.runtime.engines import Engine
 from edgecv.runtime.events import Rules, Watcher
 from edgecv.runtime.feeder import End, Feeder, Job
 from edgecv.runtime.inference import Inference
@@ -38,11 +37,6 @@ RECENT = 100_000  # frames that latencies are told of
 BEAT_S = 1.0
 STUCK_S = 60.0  # an inference that takes longer is taken for a hung engine
 JOIN_S = 5.0
-
-
-def engine_options(selected: Selected) -> Options:
-    """Threads from the profile; exact sums where this very CPU, not the profile's, would saturate."""
-    return Options(selected.threads, bool(selected.detected.int8_saturates))
 
 
 @dataclass

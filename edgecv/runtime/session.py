@@ -13,8 +13,9 @@ import msgspec
 from edgecv.bundle import Artifact, Bundle
 from edgecv.devices import Selected
 from edgecv.runtime import pipeline
-from edgecv.runtime.engines import Engine, open_engine
-from edgecv.runtime.pipeline import Run, Settings, engine_options
+from edgecv.runtime.choice import Choice
+from edgecv.runtime.engines import Engine, Options, open_engine
+from edgecv.runtime.pipeline import Run, Settings
 from edgecv.runtime.results import Result, Summary
 from edgecv.runtime.sinks import Context, Outlet, Sink, check_distinct, close_all, open_sink, takes_pictures
 from edgecv.runtime.sources import masked_uri, open_source
@@ -49,6 +50,7 @@ class Session:
     live: bool
     selected: Selected
     artifact: Artifact
+    options: Options
     engine: str
     source: str
     notes: tuple[str, ...]
@@ -82,15 +84,16 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    bundle: Bundle, artifact: Artifact, selected: Selected, wanted: Wanted, notes: Sequence[str] = ()
+    bundle: Bundle, choice: Choice, selected: Selected, wanted: Wanted, notes: Sequence[str] = ()
 ) -> Iterator[Session]:
     """Open all of it; at the end what is on its way to the sinks is delivered.
 
     Raises EngineError, SourceError, SinkError or UsageError for what cannot be opened.
     """
+    artifact, options, _ = choice
 
     def load() -> Engine:
-        return open_engine(bundle.path(artifact), artifact, engine_options(selected))
+        return open_engine(bundle.path(artifact), artifact, options)
 
     check_distinct(wanted.out)
     settings, where = wanted.settings, masked_uri(wanted.source)
@@ -141,6 +144,7 @@ def open_session(
             live=source.live,
             selected=selected,
             artifact=artifact,
+            options=options,
             engine=engine.name,
             source=where,
             notes=tuple(notes),

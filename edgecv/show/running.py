@@ -49,7 +49,7 @@ def run(session: Session) -> None:
     for note in session.notes:
         _tell(f"note: {note}")
     _tell(
-        f"{session.artifact.kind} on {session.engine}, {counted(session.selected.threads, 'thread')}, "
+        f"{session.artifact.kind} on {session.engine}, {counted(session.options.threads, 'thread')}, "
         f"{session.selected.profile.title}; source {session.source}"
     )
     if session.page:

@@ -87,6 +87,23 @@ def test_cores(cpus, cpu, physical, logical):
     assert (chip.physical_cores, chip.logical_cores) == (physical, logical)
 
 
+@pytest.mark.parametrize(
+    ("cpu", "name"),
+    [
+        ("4 A76", "4x Cortex-A76"),
+        ("6 Carmel", "6x NVIDIA Carmel"),  # of another implementer, where part numbers mean other cores
+        ("4 A55 and 4 A76", "4x Cortex-A55, 4x Cortex-A76"),
+        ("2 of a new kind", "2x unknown core (implementer 0x77, part 0x123)"),
+        ("4 AVX2", "a CPU"),
+        ("1 ARM1176", "unknown"),  # no part is given
+        ("riscv", "unknown"),
+        ("none", "unknown"),
+    ],
+)
+def test_names(cpus, cpu, name):
+    assert parse_cpuinfo(cpus[cpu]).name == name
+
+
 def test_two_packages_are_counted_apart():
     block = "processor : {}\nphysical id : {}\ncore id : 0\nflags : fpu lm sse2\n\n"
     assert parse_cpuinfo(block.format(0, 0) + block.format(1, 1)).physical_cores == 2

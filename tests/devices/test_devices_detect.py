@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecv.devices import detect
+from edgecv.devices.profile import Detect
 
 ORIN_NANO_KIT = ("nvidia,p3768-0000+p3767-0005", "nvidia,p3767-0005", "nvidia,tegra234")
 
@@ -102,9 +103,11 @@ BOARDS = [
         "Thor",
         "nvidia,p4071-0000+p3834-0008 nvidia,p3834-0008 nvidia,tegra264",
         "14 V3AE",
-        "jetson-agx-orin",
-        False,
+        "jetson-thor",
+        True,
     ),
+    # a Thor module that came after this package
+    ("New Thor", "nvidia,p9999-0001 nvidia,tegra264", "14 V3AE", "jetson-thor", False),
     # an Orin module that came after this package
     ("New Orin", "nvidia,p9999-0000 nvidia,tegra234", "8 A78AE", "jetson-orin-nano", False),
     # an unlisted Arm board, with a number that merely begins like a known one
@@ -194,11 +197,63 @@ def test_ram_is_what_the_kernel_has_not_what_the_board_was_sold_with(tree):
     assert detect(root).ram_mb == 3793
 
 
+def test_swap_that_is_not_there_is_not_unknown(tree):
+    assert detect(tree(cpu="4 A72", mem_kb=1024)).swap_mb == 0
+    assert detect(tree(cpu="4 A72", mem_kb=1024, swap_kb=204800)).swap_mb == 200
+    assert detect(tree(cpu="4 A72")).swap_mb is None
+
+
+@pytest.mark.parametrize(
+    ("l4t", "name"),
+    [
+        ("32.7.1", "4.6"),
+        ("32.7", "4.6"),
+        ("32.70.1", None),
+        ("35.4.1", "5.1.2"),
+        ("36.3.0", "6.0"),
+        ("36.4.0", "6.1"),
+        ("36.4.3", "6.2"),
+        ("36.4.7", "6.2.1"),
+        ("36.4.1", None),  # not in the table: unknown, and not the nearest
+        ("38.2.0", "7.0"),
+        ("38.4.0", "7.1"),
+    ],
+)
+def test_the_jetpack_of_a_release(tree, l4t, name):
+    release, _, revision = l4t.partition(".")
+    found = detect(tree(cpu="6 A78AE", tegra=f"# R{release} (release), REVISION: {revision}, GCID: 1\n"))
+    assert (found.l4t, found.jetpack) == (l4t, name)
+
+
+@pytest.mark.parametrize(
+    ("machine", "rule"),
+    [
+        (
+            {"compatible": ["raspberrypi,5-model-b", "brcm,bcm2712"]},
+            {"compatible": ("raspberrypi,5-model-b",)},
+        ),
+        # the module, not the carrier that it is on
+        (
+            {"compatible": ["nvidia,p3768-0000+p3767-0005-super", "nvidia,p3767-0005", "nvidia,tegra234"]},
+            {"compatible": ("nvidia,p3767-0005",)},
+        ),
+        ({"cpu": "4 A76", "revision": "c04170", "model": "a Pi"}, {"revision_types": (0x17,)}),
+        ({"cpu": "4 AVX2", "product": "ThinkPad X1"}, {"models": ("ThinkPad X1",)}),
+        ({"cpu": "2 AVX-VNNI"}, {"architecture": "x86_64", "features": ("avx_vnni",)}),
+        ({"cpu": "4 AVX2"}, {"architecture": "x86_64"}),
+        ({}, {}),  # nothing to tell it by
+    ],
+)
+def test_the_rule_that_would_recognise_a_machine(tree, machine, rule):
+    assert detect(tree(**machine)).rule == Detect(**rule)
+
+
 def test_an_empty_root_is_unknown_through_and_through(tmp_path):
     found = detect(tmp_path / "missing")
     assert found.profile is None
     assert (found.model, found.architecture, found.arithmetic) == ("unknown", "unknown", "unknown")
     assert (found.physical_cores, found.logical_cores, found.cores) == (None, None, None)
+    assert (found.cpu, found.swap_mb, found.l4t, found.jetpack) == ("unknown", None, None, None)
     assert (found.ram_mb, found.int8_saturates, found.cpu_features) == (None, None, frozenset())
     assert "unknown" in found.reason
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
-from edgecv.devices import Family, get_profile, load_profile_file, load_profiles
-from edgecv.devices.detect import VENDORS
-from edgecv.devices.profile import ALL_KINDS
+from edgecv.devices import Family, get_profile, load_profile_file
+from edgecv.devices.profile import ALL_KINDS, builtin_profiles, decode_profile
+from edgecv.devices.recognise import VENDORS
 from edgecv.errors import DeviceError
 
 NAMES = [
@@ -15,6 +17,7 @@ NAMES = [
     "jetson-nano",
     "jetson-orin-nano",
     "jetson-orin-nx",
+    "jetson-thor",
     "jetson-xavier-nx",
     "rpi-zero2w",
     "rpi3b+",
@@ -24,11 +27,12 @@ NAMES = [
     "x86-vnni",
 ]
 DATA = resources.files("edgecv.devices") / "profiles"
-each_profile = pytest.mark.parametrize("profile", load_profiles(), ids=lambda profile: profile.name)
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "devices.md"
+each_profile = pytest.mark.parametrize("profile", builtin_profiles(), ids=lambda profile: profile.name)
 
 
 def test_the_profiles_there_are():
-    assert [profile.name for profile in load_profiles()] == NAMES
+    assert [profile.name for profile in builtin_profiles()] == NAMES
 
 
 @each_profile
@@ -63,11 +67,11 @@ def test_no_fact_is_given_twice(profile):
 )
 def test_one_default_a_family(family, default):
     family = Family(family)
-    assert [p.name for p in load_profiles() if p.family is family and p.default_of_family] == [default]
+    assert [p.name for p in builtin_profiles() if p.family is family and p.default_of_family] == [default]
 
 
 def test_int8_saturates_only_on_x86_without_vnni():
-    assert [profile.name for profile in load_profiles() if profile.inference.int8_saturates] == ["x86"]
+    assert [profile.name for profile in builtin_profiles() if profile.inference.int8_saturates] == ["x86"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_openvino_comes_last_where_dotprod_or_the_wheel_is_missing(name):
 
 def test_each_recognition_rule_belongs_to_one_profile():
     rules = []
-    for profile in load_profiles():
+    for profile in builtin_profiles():
         for board in (profile.detect, *profile.detect.siblings):
             rules += [*board.compatible, *board.revision_types]
     assert len(rules) == len(set(rules))
@@ -115,6 +119,18 @@ def test_each_recognition_rule_belongs_to_one_profile():
         ('source = "computed"', 'source = ""', "at `$.facts[3].source`"),
         ("revision_types = [0x11]", "revision_types = [0x111]", "at `$.detect.revision_types[0]`"),
         ('source = "0"', "", "missing required field `source` - at `$.camera`"),
+        # sections: misspelt, missing, not a list
+        ("[camera]", "[kamera]", "unknown field `kamera`"),
+        (
+            '[memory]\nram_mb = [1024, 2048, 4096, 8192]\nsource = "raspberrypi/documentation"\n',
+            "",
+            "missing required field `memory`",
+        ),
+        (
+            'compatible = ["raspberrypi,4-model-b"]',
+            'compatible = "raspberrypi,4-model-b"',
+            "Expected `array`, got `str` - at `$.detect.compatible`",
+        ),
         ("[memory]", "[memory", ""),  # not TOML; the words are the parser's
     ],
 )
@@ -127,6 +143,23 @@ def test_a_bad_profile_is_refused_by_file_and_key(tmp_path, old, new, message):
         load_profile_file(path)
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_the_example_of_the_page_is_a_profile():
+    (example,) = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    profile = decode_profile(example.encode(), "the page's")
+    assert (profile.name, profile.camera.source, profile.inference.threads) == ("bench-pi", "picamera2", 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("threads = 3", "thread = 3"), ('"onnx:fp32", ', "")],  # in the order of the page
+)
+def test_the_messages_of_the_page_are_those_that_come(old, new):
+    example = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)[0]
+    with pytest.raises(DeviceError) as caught:
+        decode_profile(example.replace(old, new).encode(), "bench-pi.toml")
+    assert f"{caught.value}\n" in PAGE.read_text()
 
 
 def test_unreadable_profiles_are_refused(tmp_path):
@@ -151,13 +184,13 @@ def test_a_name_like_no_other_gets_the_list_alone():
 
 def test_the_profiles_of_a_family_are_found_by_their_text_alone():
     for family in Family:
-        assert load_profiles(family) == tuple(p for p in load_profiles() if p.family is family)
-    assert load_profiles(Family.RPI, Family.X86) == tuple(
-        p for p in load_profiles() if p.family in (Family.RPI, Family.X86)
+        assert builtin_profiles(family) == tuple(p for p in builtin_profiles() if p.family is family)
+    assert builtin_profiles(Family.RPI, Family.X86) == tuple(
+        p for p in builtin_profiles() if p.family in (Family.RPI, Family.X86)
     )
 
 
 def test_every_board_is_of_a_vendor_that_detection_knows():
-    for profile in load_profiles():
+    for profile in builtin_profiles():
         named = [*profile.detect.compatible, *(n for s in profile.detect.siblings for n in s.compatible)]
         assert {VENDORS[name.partition(",")[0]] for name in named} <= {profile.family}

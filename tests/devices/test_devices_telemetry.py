@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecv.devices.telemetry import COMMAND_EVERY_S, REASONS, Reading, Telemetry
+from edgecv.devices.telemetry import COMMAND_EVERY_S, REASONS, Reading, Telemetry, power_mode, throttle_c
 
 FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 FIRMWARE_PI5 = "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
@@ -19,23 +19,11 @@ COOLING = "sys/devices/virtual/thermal"
 VOLTS = "sys/class/hwmon/hwmon2"
 INA = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon4"
 INA2 = "sys/bus/i2c/drivers/ina3221/1-0041/hwmon/hwmon5"
+IIO = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
+INA238 = "sys/bus/i2c/drivers/ina238/2-0044/hwmon/hwmon6"
 RAPL = "sys/class/powercap"
 
 Lay = Callable[[dict[str, object]], Path]
-
-
-@pytest.fixture
-def lay(tmp_path: Path) -> Lay:
-    """A function that writes these files below one root, over those there are."""
-
-    def write(files: dict[str, object]) -> Path:
-        for name, content in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{content}\n")
-        return tmp_path
-
-    return write
 
 
 class Clock:
@@ -200,6 +188,21 @@ def rail(folder: str, channel: int, name: str, mv: int, ma: int) -> dict[str, ob
             | {f"{INA}/in4_label": "sum of shunt voltages"},
             9.0,
         ),
+        # JetPack 4 has another driver, which gives milliwatts
+        ({f"{IIO}/rail_name_0": "POM_5V_IN", f"{IIO}/in_power0_input": 1750}, 1.75),
+        # AGX Xavier: six rails, of which none holds another
+        (
+            {
+                f"{IIO}/rail_name_{n}": name
+                for n, name in enumerate(("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"))
+            }
+            | {f"{IIO}/in_power{n}_input": 1000 + n for n in range(6)},
+            6.015,
+        ),
+        # Thor: the INA238 measures what comes in
+        (rail(INA, 1, "VDD_CPU_SOC_MSS", 5000, 1300) | {f"{INA238}/power1_input": 23_000_000}, 23.0),
+        # an INA238 on some other board measures who knows what
+        ({f"{INA238}/power1_input": 23_000_000}, None),
         # a part is not the whole
         (rail(INA, 1, "VDD_GPU_SOC", 20000, 200), None),
         # a monitor that does not answer
@@ -207,7 +210,8 @@ def rail(folder: str, channel: int, name: str, mv: int, ma: int) -> dict[str, ob
     ],
 )
 def test_the_power_of_a_jetson(files: dict[str, object], watts: float | None, lay: Lay) -> None:
-    assert Telemetry(lay(files)).read().power_w == watts
+    telemetry = Telemetry(lay(files))
+    assert telemetry.read().power_w == (watts and pytest.approx(watts))
 
 
 def test_the_power_of_a_pc_is_between_two_readings(lay: Lay) -> None:
@@ -234,6 +238,71 @@ def test_the_power_of_a_pc_is_between_two_readings(lay: Lay) -> None:
     assert telemetry.read().power_w == 3.0
     (root / package / "energy_uj").write_text("")  # as for a user who may not read it
     assert telemetry.read().power_w is None
+
+
+def test_an_intel_cpu_counts_how_often_it_was_too_hot(lay: Lay) -> None:
+    count = "sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count"
+    telemetry = Telemetry(lay({count: 0}))
+    assert telemetry.read().throttled == telemetry.read().throttled_since_boot == ()
+    lay({count: 2})
+    reading = telemetry.read()
+    assert reading.throttled == reading.throttled_since_boot == ("throttled",)
+    reading = telemetry.read()  # no more since
+    assert (reading.throttled, reading.throttled_since_boot) == ((), ("throttled",))
+
+
+def trips(zone: int, name: str, *points: tuple[str, int]) -> dict[str, object]:
+    folder = f"sys/class/thermal/thermal_zone{zone}"
+    files: dict[str, object] = {f"{folder}/type": name}
+    for point, (kind, temp) in enumerate(points):
+        files |= {f"{folder}/trip_point_{point}_type": kind, f"{folder}/trip_point_{point}_temp": temp}
+    return files
+
+
+@pytest.mark.parametrize(
+    ("files", "celsius"),
+    [
+        # the lowest of those at which the CPU is slowed down: fans and the emergency stop are none
+        (
+            trips(
+                0, "cpu-thermal", ("active", 50000), ("passive", 99000), ("passive", 95000), ("critical", 1)
+            ),
+            95.0,
+        ),
+        # the CPU's zone before the others
+        (trips(0, "gpu-thermal", ("passive", 70000)) | trips(1, "CPU-therm", ("passive", 97000)), 97.0),
+        (trips(0, "gpu-thermal", ("passive", 70000)) | trips(1, "cpu-thermal"), 70.0),
+        # a PC writes 0 for none; and a nonsense
+        (trips(0, "x86_pkg_temp", ("passive", 0), ("passive", -1), ("passive", 10**9)), None),
+        # a Raspberry Pi: its firmware throttles, and says nothing of it here
+        (trips(0, "cpu-thermal", ("critical", 110000)), None),
+        ({}, None),
+    ],
+)
+def test_where_the_kernel_throttles(files: dict[str, object], celsius: float | None, lay: Lay) -> None:
+    assert throttle_c(lay(files)) == celsius
+
+
+MODES = "# < POWER_MODEL ID=1 NAME=COMMENT >\n< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=1 NAME=7W >\n"
+STATUS, CONF = "var/lib/nvpmodel/status", "etc/nvpmodel.conf"
+
+
+@pytest.mark.parametrize(
+    ("files", "answer", "mode"),
+    [
+        ({STATUS: "pmode:0001", CONF: MODES}, None, "7W"),
+        ({STATUS: "pmode:0001 fmode:quiet", CONF: MODES}, "NV Power Mode: MAXN\n0", "7W"),
+        # a mode without a name, and no files: the command
+        ({STATUS: "pmode:0009", CONF: MODES}, "NV Power Mode: MAXN\n0\n", "MAXN"),
+        ({}, "NV Fan Mode:cool\nNV Power Mode: MODE_30W_4CORE\n5\n", "MODE_30W_4CORE"),
+        ({}, "NVPM ERROR: Error opening /var/lib/nvpmodel/status: 13\n", None),
+        ({}, "", None),
+        ({}, None, None),
+        ({"sys/firmware/acpi/platform_profile": "low-power"}, None, "low-power"),
+    ],
+)
+def test_power_modes(files: dict[str, object], answer: str | None, mode: str | None, lay: Lay) -> None:
+    assert power_mode(lay(files), None if answer is None else lambda: answer) == mode
 
 
 def test_a_reading_of_this_machine_is_cheap() -> None:

@@ -19,10 +19,10 @@ from edgecv.bundle import (
     Sensitivity,
     Trial,
 )
-from edgecv.reports.worst import WorstPicture
-from edgecv.spec import Drop, Format, Kind, Precision, Preprocess, TensorSpec
+from edgecv.reports.schema import WrongPicture
+from edgecv.reports.worst import thumbnail
+from edgecv.spec import Drop, Kind, Preprocess, TensorSpec
 from edgecv.statistics import paired_interval
-from edgecv.tasks import Prediction
 
 IMAGES = 1000
 PICTURES = "photos/labelled"
@@ -165,21 +165,23 @@ def make_manifest(met: bool | None = True) -> Manifest:
     )
 
 
-def make_worst() -> tuple[WorstPicture, ...]:
+def make_worst() -> tuple[WrongPicture, ...]:
     """Coloured gradients with answers that a person could confuse."""
     answers = (("tabby", "Egyptian cat"), ("espresso", "cup"), ("laptop", "notebook"), ("pier", "dock"))
     y, x = np.mgrid[0:224, 0:224]
     found = []
     for i, (right, wrong) in enumerate(answers):
-        rgb = np.stack([(x * (i + 1)) % 256, (y + 60 * i) % 256, (x + y) // 2], axis=-1).astype(np.uint8)
+        bgr = np.stack([(x + y) // 2, (y + 60 * i) % 256, (x * (i + 1)) % 256], axis=-1).astype(np.uint8)
         found.append(
-            WorstPicture(
+            WrongPicture(
                 name=f"photo {i}.jpg",
-                rgb=rgb,
+                jpeg=thumbnail(bgr),
+                artifact="tflite:int8",
                 truth=right,
-                kind=Kind(Format.TFLITE, Precision.INT8),
-                reference=Prediction(index=i, label=right, score=0.91 - 0.1 * i),
-                answer=Prediction(index=9, label=wrong, score=0.47),
+                float_label=right,
+                float_score=0.91 - 0.1 * i,
+                label=wrong,
+                score=0.47,
             )
         )
     return tuple(found)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +72,40 @@ class HangingEngine(FakeEngine):
 class FewClassesEngine(FakeEngine):
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path, options, classes=3)
+
+
+class SpinningEngine(FakeEngine):
+    """Takes 4 ms for an inference."""
+
+    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        until_s = time.perf_counter() + 0.004
+        while time.perf_counter() < until_s:
+            pass
+        return super().infer(image)
+
+
+class BreakableEngine(FakeEngine):
+    """Fails, or dies, from the moment on that a file beside the model says so."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path, options)
+        self._failing, self._dying = path.with_name("failing"), path.with_name("dying")
+
+    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if self._dying.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._failing.exists():
+            raise RuntimeError("arena exhausted")
+        return super().infer(image)
+
+
+class OneStreamEngine(FakeEngine):
+    """There may be no second one of it in a process."""
+
+    opened = 0
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path, options)
+        OneStreamEngine.opened += 1
+        if OneStreamEngine.opened > 1:
+            raise EngineError(f"{path}: no memory for a second arena")

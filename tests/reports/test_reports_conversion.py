@@ -25,6 +25,7 @@ from reports_page import Page
 
 from edgecv.bundle import Artifact, Manifest, Sensitivity
 from edgecv.errors import EdgecvError, UsageError
+from edgecv.photos import decode
 from edgecv.reports.conversion import render, write
 from edgecv.reports.findings import (
     artifact_cells,
@@ -35,7 +36,7 @@ from edgecv.reports.findings import (
     verdict,
 )
 from edgecv.reports.table import NONE
-from edgecv.reports.worst import worst, worst_pictures
+from edgecv.reports.worst import thumbnail, worst_pictures
 from edgecv.spec import Color, Drop, Format, Kind, Precision, Preprocess
 
 HOSTILE = '<script>alert("x")</script> \x1b[2J'
@@ -238,7 +239,7 @@ def test_a_page_without_searches_pictures_and_ranking() -> None:
 
 
 def test_a_page_without_labels() -> None:
-    pictures = [picture._replace(truth=None) for picture in make_worst()]
+    pictures = [msgspec.structs.replace(picture, truth="") for picture in make_worst()]
     html = render(with_drops(changed(3.1, 1.2, 7.8), None, None, bound=None), pictures)
     assert "Where the answers differ most" in html
     assert "Answers changed against float" in html
@@ -252,7 +253,7 @@ def test_names_are_only_text() -> None:
         sensitivity=(Sensitivity(name=HOSTILE, operator=HOSTILE, sqnr_db=20.0),),
         made=msgspec.structs.replace(manifest.made, arithmetic=HOSTILE, target=HOSTILE),
     )
-    pictures = [make_worst()[0]._replace(name=HOSTILE, truth=HOSTILE)]
+    pictures = [msgspec.structs.replace(make_worst()[0], name=HOSTILE, truth=HOSTILE, label=HOSTILE)]
     html = render(manifest, pictures)
     assert "script" not in Page(html).tags
     assert "\x1b" not in html
@@ -285,48 +286,66 @@ OTHER = np.float32([[9, 0, 0], [0, 9, 0], [0, 0, 9], [9, 0, 0]])
 LABELS = (0, 0, 1, 0)
 
 
+RULE, CLASSES = Preprocess(size_hw=(6, 6)), ("cat", "dog", "bird")
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 3), dtype=np.uint8)
+
+
 @pytest.mark.parametrize(
     ("labels", "k", "expected"),
     [
         # the surest that was lost first; where float is wrong nothing was lost
-        (LABELS, 9, [2, 1]),
-        (LABELS, 1, [2]),
+        (LABELS, 9, [3, 2]),
+        (LABELS, 1, [3]),
         # without labels float's own answer is what counts
-        (None, 9, [2, 3, 1]),
+        (None, 9, [3, 4, 2]),
         # all wrong
         ((1, 1, 0, 2), 9, []),
     ],
 )
 def test_worst(labels: tuple[int, ...] | None, k: int, expected: list[int]) -> None:
-    assert worst(REFERENCE, OTHER, labels, k).tolist() == expected
+    found = worst_pictures(INT8, PIXELS, RULE, REFERENCE, OTHER, CLASSES, labels, k=k)
+    assert [picture.name for picture in found] == [f"picture {i}" for i in expected]
 
 
-logits = hnp.arrays(np.float32, (8, 5), elements=st.floats(-20, 20, width=32))
+logits = hnp.arrays(np.float32, (4, 3), elements=st.floats(-20, 20, width=32))
 
 
-@given(logits, logits, st.lists(st.integers(0, 4), min_size=8, max_size=8), st.integers(0, 9))
+@given(logits, logits, st.lists(st.integers(0, 2), min_size=4, max_size=4), st.integers(0, 5))
 def test_worst_are_answers_that_were_lost(reference, other, labels, k) -> None:
-    found = worst(reference, other, labels, k)
-    assert len(found) <= k
-    assert len(set(found.tolist())) == len(found)
-    for i in found:
+    names = "0123"
+    found = worst_pictures(INT8, PIXELS, RULE, reference, other, CLASSES, labels, names, k)
+    assert len({picture.name for picture in found}) == len(found) <= k
+    for picture in found:
+        i = int(picture.name)
         assert reference[i].argmax() == labels[i] != other[i].argmax()
-    assert len(worst(reference, reference, None, k)) == 0
+        assert (picture.truth, picture.label) == (picture.float_label, CLASSES[other[i].argmax()])
+    assert worst_pictures(INT8, PIXELS, RULE, reference, reference, CLASSES, k=k) == ()
 
 
 def test_worst_pictures() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 3), dtype=np.uint8)
-    rule, classes = Preprocess(size_hw=(6, 6)), ("cat", "dog", "bird")
     names = [f"{i}.jpg" for i in range(4)]
-    first, second = worst_pictures(INT8, images, rule, REFERENCE, OTHER, classes, LABELS, names)
-    assert (first.name, first.truth, first.reference.label, first.answer.label) == (
-        *("2.jpg", "dog"),
-        *("dog", "bird"),
-    )
-    assert first.reference.score > 0.99
-    assert (second.name, second.reference.score) == ("1.jpg", pytest.approx(0.909, abs=0.001))
-    np.testing.assert_array_equal(first.rgb, images[2])
-    bgr = msgspec.structs.replace(rule, color=Color.BGR)
-    (one,) = worst_pictures(INT8, images, bgr, REFERENCE, OTHER, classes, k=1)
-    assert (one.name, one.truth) == ("picture 3", None)
-    np.testing.assert_array_equal(one.rgb, images[2][..., ::-1])
+    first, second = worst_pictures(INT8, PIXELS, RULE, REFERENCE, OTHER, CLASSES, LABELS, names)
+    assert (first.name, first.truth, first.float_label, first.label) == ("2.jpg", "dog", "dog", "bird")
+    assert first.float_score > 0.99
+    assert (second.name, second.float_score) == ("1.jpg", pytest.approx(0.909, abs=0.001))
+    assert first.jpeg == thumbnail(PIXELS[2][..., ::-1])
+    bgr = msgspec.structs.replace(RULE, color=Color.BGR)
+    (one,) = worst_pictures(INT8, PIXELS, bgr, REFERENCE, OTHER, CLASSES, k=1)
+    assert (one.name, one.truth) == ("picture 3", "")
+    assert one.jpeg == thumbnail(PIXELS[2])
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((480, 960), (120, 240)),  # the longer side
+        ((960, 480), (240, 120)),
+        ((100, 50), (100, 50)),  # never enlarged
+        ((1, 9000), (1, 240)),  # a line stays one
+    ],
+)
+def test_thumbnail(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    jpeg = thumbnail(np.full((*size, 3), (200, 100, 50), np.uint8))
+    decoded = decode(jpeg)
+    assert decoded.shape == (*expected, 3)
+    np.testing.assert_allclose(decoded, np.full_like(decoded, (200, 100, 50)), atol=3)

@@ -1,27 +1,73 @@
-"""report.json: a round trip, and what a wrong file is told."""
+"""report.json: a round trip, how it reads, its documented schema, and what a wrong file is told."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+from reports_full import make_full_report
 from reports_samples import make_report
 
-from edgecv.devices import Selected
 from edgecv.errors import DataError
-from edgecv.reports.conditions import conditions, moment
-from edgecv.reports.render import load_report, render_json
-from edgecv.reports.schema import Moment
+from edgecv.reports import schema
+from edgecv.reports.render import load_report, render_json, render_schema
+from edgecv.reports.schema import Report
+from edgecv.spec import Struct
+
+DOCS = Path(__file__).parents[2] / "docs"
+# What only a hostile or unlucky name looks like; newlines are escaped in JSON.
+AWKWARD = 'a {\n "b": [\n 1,\n 2 ] } [ 3 ] \\" ü'
 
 
-@pytest.mark.parametrize("scored", [True, False])
-def test_round_trip(scored: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "report",
+    [
+        make_report(),
+        make_report(scored=False),
+        make_full_report(pictures=50),
+        msgspec.structs.replace(make_report(skipped=AWKWARD), bundle=AWKWARD),
+    ],
+    ids=["scored", "unscored", "full", "awkward"],
+)
+def test_round_trip(report: Report, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    report = make_report(scored)
     path.write_text(render_json(report))
     assert load_report(path) == report
+
+
+def test_it_can_be_read_by_people() -> None:
+    lines = [line.strip() for line in render_json(make_report()).split("\n")]
+    # a latency is one line, and so are the samples behind it
+    latency = '"preprocess": {"samples": 200, "mean_ms": 1.0, "p50_ms": 1.0, "p90_ms": 1.0,'
+    assert sum(line.startswith(latency) for line in lines) == 2
+    [samples] = [line for line in lines if line.startswith('"inference_ms": [20.0, 21.19,')]
+    assert samples.endswith("],")
+    assert len(lines) < 200
+
+
+def test_the_documented_schema_is_this_one() -> None:
+    assert (DOCS / "report.schema.json").read_text() == render_schema(), (
+        "write it anew: python -c 'from edgecv.reports.render import render_schema; "
+        'print(render_schema(), end="")\' > docs/report.schema.json'
+    )
+
+
+def test_every_key_is_documented() -> None:
+    """docs/report.md names each key of each group; what is not the report's own has its page elsewhere."""
+    text = (DOCS / "report.md").read_text()
+    named = set(re.findall(r"`([a-z0-9_]+)`", text))
+    structs = [
+        each
+        for each in vars(schema).values()
+        if isinstance(each, type) and issubclass(each, Struct) and each.__module__ == schema.__name__
+    ]
+    keys = {field for struct in structs for field in struct.__struct_fields__}
+    assert len(structs) >= 20
+    assert keys <= named, keys - named
 
 
 def _set(where: str, value: object) -> Callable[[dict], None]:
@@ -40,11 +86,13 @@ def _set(where: str, value: object) -> Callable[[dict], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("schema_version", 3), "schema_version 3, this edgecv reads 2; upgrade edgecv"),
-        # before there were drops
-        (_set("schema_version", 1), "schema_version 1, this edgecv reads 2; run `edgecv bench` again"),
+        (_set("schema_version", 4), "schema_version 4, this edgecv reads 3; upgrade edgecv"),
+        # before there was a verdict
+        (_set("schema_version", 2), "schema_version 2, this edgecv reads 3; run `edgecv bench` again"),
         (_set("artifacts.0.format", "caffe"), r"'caffe' - at `\$\.artifacts\[0\]\.format`"),
         (_set("artifacts.1.accuracy.top1", 1.5), r"`\$\.artifacts\[1\]\.accuracy\.top1`"),
+        (_set("artifacts.0.measured.turns", []), r"`\$\.artifacts\[0\]\.measured\.turns`"),
+        (_set("verdict.reasons", [{"fault": "mood", "message": ""}]), r"`\$\.verdict\.reasons\[0\]\.fault`"),
         (_set("conditions.threads", 0), r"`\$\.conditions\.threads`"),
         (_set("surprise", 1), "unknown field `surprise`"),
         (_set("artifacts", []), r"`\$\.artifacts`"),
@@ -71,68 +119,3 @@ def test_no_report_at_all(content: bytes, tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"report\.json: "):
         load_report(path)
-
-
-def _system(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return root
-
-
-ZONES = "sys/class/thermal"
-CPU0 = "sys/devices/system/cpu/cpu0/cpufreq"
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        # nothing is known: unknown, not zero
-        ({}, Moment(temperature_c=None, clock_mhz=None, load_1min=None)),
-        (
-            {
-                f"{ZONES}/thermal_zone0/type": "cpu-thermal\n",
-                f"{ZONES}/thermal_zone0/temp": "51234\n",
-                f"{CPU0}/scaling_cur_freq": "1500000\n",
-                "sys/devices/system/cpu/cpu3/cpufreq/scaling_cur_freq": "2400000\n",
-                "proc/loadavg": "0.42 0.30 0.10 1/200 4242\n",
-            },
-            Moment(temperature_c=51.234, clock_mhz=2400.0, load_1min=0.42),
-        ),
-        # a Jetson: its PMIC always says 100 °C, and the CPU's zone goes before a hotter one
-        (
-            {
-                f"{ZONES}/thermal_zone0/type": "PMIC-Die",
-                f"{ZONES}/thermal_zone0/temp": "100000",
-                f"{ZONES}/thermal_zone1/type": "CPU-therm",
-                f"{ZONES}/thermal_zone1/temp": "40500",
-                f"{ZONES}/thermal_zone2/type": "GPU-therm",
-                f"{ZONES}/thermal_zone2/temp": "44000",
-            },
-            Moment(temperature_c=40.5, clock_mhz=None, load_1min=None),
-        ),
-        # a zone that is switched off, and one without a number
-        (
-            {
-                f"{ZONES}/thermal_zone0/type": "cv0-thermal",
-                f"{ZONES}/thermal_zone0/temp": "-256000",
-                f"{ZONES}/thermal_zone1/type": "tj-thermal",
-                f"{ZONES}/thermal_zone1/temp": "N/A",
-            },
-            Moment(temperature_c=None, clock_mhz=None, load_1min=None),
-        ),
-    ],
-)
-def test_moment(files: dict[str, str], expected: Moment, tmp_path: Path) -> None:
-    assert moment(_system(tmp_path, files)) == expected
-
-
-def test_conditions(selected: Selected, tmp_path: Path) -> None:
-    now = moment()
-    found = conditions(selected, now, now, _system(tmp_path, {f"{CPU0}/scaling_governor": "powersave\n"}))
-    assert found.governor == "powersave"
-    assert found.device == selected.profile.name
-    assert found.threads == selected.threads
-    assert found.opencv
-    assert conditions(selected, now, now, tmp_path / "empty").governor is None

@@ -17,13 +17,13 @@ from edgecv.bundle import Bundle
 from edgecv.devices import select
 from edgecv.errors import EngineError, EngineMissing, SourceError
 from edgecv.runtime import engines, pipeline
-from edgecv.runtime.choice import choose
+from edgecv.runtime.choice import choose, engine_options
 from edgecv.runtime.controls import Controls
 from edgecv.runtime.engines import Engine, Options
 from edgecv.runtime.engines.fake import FakeEngine
 from edgecv.runtime.events import Rules
 from edgecv.runtime.feeder import Feeder, Job
-from edgecv.runtime.pipeline import Run, Settings, engine_options
+from edgecv.runtime.pipeline import Run, Settings
 from edgecv.runtime.regions import parse_regions
 from edgecv.runtime.replay import replay
 from edgecv.runtime.sinks.base import Item
@@ -443,7 +443,7 @@ def test_the_profile_chooses(
     expected: str,
 ) -> None:
     without(monkeypatch, *missing)
-    artifact, note = choose(bundle, select(device), format, precision)
+    artifact, _, note = choose(bundle, select(device), format, precision)
     assert str(artifact.kind) == expected
     assert (note is None) == (not missing)
     if note:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from edgecv.bundle import Artifact
 from edgecv.errors import EngineError, EngineMissing
-from edgecv.spec import Format
+from edgecv.spec import Format, Precision, Struct
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
+WARMUP_RUNS = 3  # inferences of a profile that do not count
+
+
 class Options(NamedTuple):
     """How an engine is to run: CPU threads, and exact int8 sums where this CPU would saturate.
 
-    variant: one of the engine's own ways to run that may be faster on some board, by the name in its Entry's
-    `variants`; "" is the default way. An engine raises EngineError for a name it does not know.
+    variant: one of the engine's other ways to run, by the name in its Entry's `variants`; "" is its default.
     """
 
     threads: int = 1
@@ -41,11 +44,35 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
+class Variant(NamedTuple):
+    """Another way to run an engine, worth trying where `why` may hold.
+
+    changes_answers: its accuracy has to be measured apart. only: the precisions it differs for; () for all.
+    """
+
+    name: str
+    why: str
+    changes_answers: bool = False
+    only: tuple[Precision, ...] = ()
+
+
+class Timed(Struct):
+    """One operation of a profiled inference, in the order they run; `ms` is the median over the runs.
+
+    name: the operation's in the file where the engine keeps it, or else the engine's own. operator: the
+    engine's word for what runs it, `Convolution (NHWC, F32) IGEMM`.
+    """
+
+    name: str
+    operator: str
+    ms: float
+
+
 class Entry(NamedTuple):
     """An engine as data: what it reads, the modules that must be importable, and where its class is.
 
-    profiler: where its function is that times each operation, in the module of the class; "" for none.
-    variants: the names that `Options.variant` may have.
+    profiler: "module:function" of `(path, options, image, runs) -> tuple[Timed, ...]`; "" where the engine
+    tells no times of its operations.
     """
 
     name: str
@@ -54,21 +81,62 @@ class Entry(NamedTuple):
     target: str
     install: str
     profiler: str = ""
-    variants: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
 
+_FLOAT = (Precision.FP32, Precision.FP16)
+_NO_XNNPACK = Variant(
+    "no-xnnpack",
+    "TensorFlow Lite's own kernels: less memory, since weights are not packed a second time, and a way round "
+    "XNNPACK on old 32-bit Arm; slower elsewhere",
+    changes_answers=True,  # int8 sums are rounded by another rule
+)
 ENGINES: list[Entry] = [
-    Entry("litert", Format.TFLITE, "ai_edge_litert", "edgecv.runtime.engines.litert:LiteRTEngine", "tflite"),
+    Entry(
+        "litert",
+        Format.TFLITE,
+        "ai_edge_litert",
+        "edgecv.runtime.engines.litert:LiteRTEngine",
+        "tflite",
+        "edgecv.runtime.engines.litert_profile:profile",
+        (
+            Variant("half", "fp16 arithmetic where the CPU has it: Armv8.2, AVX512-FP16", True, _FLOAT),
+            _NO_XNNPACK,
+        ),
+    ),
     Entry(
         "tflite-runtime",
         Format.TFLITE,
         "tflite_runtime",
         "edgecv.runtime.engines.tflite_runtime:TFLiteRuntimeEngine",
         "tflite",
+        variants=(_NO_XNNPACK,),
     ),
-    Entry("onnxruntime", Format.ONNX, "onnxruntime", "edgecv.runtime.engines.onnx:OnnxEngine", "onnx"),
     Entry(
-        "openvino", Format.OPENVINO, "openvino", "edgecv.runtime.engines.openvino:OpenVinoEngine", "openvino"
+        "onnxruntime",
+        Format.ONNX,
+        "onnxruntime",
+        "edgecv.runtime.engines.onnx:OnnxEngine",
+        "onnx",
+        "edgecv.runtime.engines.onnx:profile",
+        (
+            Variant(
+                "no-spinning",
+                "threads sleep between operations, where spinning takes cores that others need, or power",
+            ),
+        ),
+    ),
+    Entry(
+        "openvino",
+        Format.OPENVINO,
+        "openvino",
+        "edgecv.runtime.engines.openvino:OpenVinoEngine",
+        "openvino",
+        "edgecv.runtime.engines.openvino:profile",
+        (
+            Variant("half", "fp16 or bf16 arithmetic where the CPU has it: Armv8.2, AMX", True, _FLOAT),
+            Variant("no-pinning", "threads may move to idle cores, where others use this one"),
+        ),
     ),
 ]
 
@@ -95,11 +163,52 @@ def open_engine(path: Path, artifact: Artifact, options: Options) -> Engine:
 
 
 def load(entry: Entry, path: Path, artifact: Artifact, options: Options) -> Engine:
-    """Load `artifact` with the engine of `entry`, for a process whose ENGINES is not the caller's."""
-    module, _, attribute = entry.target.partition(":")
-    engine_class = getattr(importlib.import_module(module), attribute)
+    """Load `artifact` with the engine of `entry`, for a process whose ENGINES is not the caller's.
+
+    Raises EngineError, also for a variant that the engine does not have.
+    """
+    options = _checked(entry, artifact, options)
+    return _import(entry.target)(path, options)
+
+
+def profile_operations(
+    entry: Entry, path: Path, artifact: Artifact, options: Options, image: NDArray[np.uint8], runs: int
+) -> tuple[Timed, ...]:
+    """Time each operation of the artifact in `runs` inferences of `image`, after some that do not count.
+
+    Raises EngineError, also when the engine tells no times of its operations.
+    """
+    if not entry.profiler:
+        raise EngineError(f"{entry.name} tells no times of its operations")
+    options = _checked(entry, artifact, options)
+    return _import(entry.profiler)(path, options, image, runs)
+
+
+def medians(runs: Sequence[Sequence[Timed]]) -> tuple[Timed, ...]:
+    """The median of each operation's times: one inference that others disturbed does not show in it.
+
+    Raises EngineError unless every run has the same operations, and there is one.
+    """
+    if not runs or not runs[0] or any([t.name for t in run] != [t.name for t in runs[0]] for run in runs):
+        raise EngineError("the engine's profile is not the same operations in every inference")
+    return tuple(
+        Timed(name=same[0].name, operator=same[0].operator, ms=statistics.median(t.ms for t in same))
+        for same in zip(*runs)  # noqa: B905  `strict` was checked above, by name
+    )
+
+
+def _import(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _checked(entry: Entry, artifact: Artifact, options: Options) -> Options:
+    names = [variant.name for variant in entry.variants]
+    if options.variant and options.variant not in names:
+        has = f"it has {', '.join(names)}" if names else "it has none"
+        raise EngineError(f"{entry.name} has no variant {options.variant!r}; {has}")
     precise = options.precise and artifact.precise_if_saturating
-    return engine_class(path, options._replace(threads=max(1, options.threads), precise=precise))
+    return options._replace(threads=max(1, options.threads), precise=precise)
 
 
 def missing_message(format: Format) -> str:

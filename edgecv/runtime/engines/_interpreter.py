@@ -15,12 +15,17 @@ from edgecv.runtime.engines import Options, check_shapes, one_line
 
 class InterpreterEngine:
     interpreter_class: ClassVar[Any]
+    resolvers: ClassVar[Any]  # its package's OpResolverType
     name: str
 
     def __init__(self, path: Path, options: Options) -> None:
+        plain = options.variant == "no-xnnpack"
+        resolver = self.resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else self.resolvers.AUTO
         try:
             with quiet(stdout=False):  # "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
-                self._interpreter = self.interpreter_class(str(path), num_threads=options.threads)
+                self._interpreter = self.interpreter_class(
+                    str(path), num_threads=options.threads, experimental_op_resolver_type=resolver
+                )
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{path}: {self.name} cannot load it: {one_line(error)}") from error

@@ -1,0 +1,55 @@
+"""What tune found, in a paragraph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from edgecv.reports.table import ms, number
+from edgecv.spec import Precision
+
+if TYPE_CHECKING:
+    from edgecv.reports.tune import Candidate
+
+_BETTER = {"latency": "faster", "energy": "more frugal", "throughput": "faster"}
+
+
+def explain(objective: str, max_drop: float, ranked: Sequence[Candidate], cores: int | None) -> str:
+    """The choice and what it was chosen over: the next artifact, and float or int8, whichever it is not.
+
+    ranked: the winner first.
+    """
+    winner, *others = [c for c in ranked if c.costs]
+    sentences = [f"{winner.name}: {_cost(objective, winner, cores)} on {winner.engine}."]
+    rivals = [c for c in others if c.artifact.kind != winner.artifact.kind]
+    is_float = winner.artifact.precision is Precision.FP32
+    opposite = [c for c in rivals if (c.artifact.precision is Precision.FP32) is not is_float]
+    shown = dict.fromkeys(min(group, key=_rank) for group in (rivals, opposite) if group)
+    for rival in shown:
+        ratio = rival.cost / winner.cost
+        what = f"{rival.artifact.kind} ({_cost(objective, rival, cores)} at its best)"
+        if ratio < 1.02:
+            sentences.append(f"It cannot be told from {what}.")
+        else:
+            sentences.append(f"It is {ratio:.1f}x {_BETTER[objective]} than {what}.")
+    if is_float:
+        slower = "int8 is slower than float here" if opposite else "No int8 artifact keeps the bound"
+        sentences.append(f"{slower}, so float it is." if opposite else f"{slower} of {max_drop:g} points.")
+    else:
+        points = winner.loss.points or 0.0
+        lost = f"loses {points:.1f} points" if points > 0 else "loses nothing"
+        sentences.append(f"It {lost} {winner.loss.source}, within your {max_drop:g}.")
+    return " ".join(sentences)
+
+
+def _rank(candidate: Candidate) -> tuple[int, float]:
+    """Costs of the same round compare; who came further was better."""
+    return -candidate.rounds, candidate.cost
+
+
+def _cost(objective: str, candidate: Candidate, cores: int | None) -> str:
+    if objective == "energy":
+        return f"{number(candidate.cost)} mJ a frame"
+    if objective == "throughput":
+        return f"{number(1000 / candidate.cost)} inferences/s of {cores or 1} engines side by side"
+    return f"{ms(candidate.cost)} ms an inference"
