@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,11 @@ from fakes import write_bundle
 from edgecv.bundle import Bundle
 from edgecv.runtime import engines
 from edgecv.spec import Format
+
+# A developer's own profiles and saved choices are no part of a test.
+os.environ.pop("EDGECV_DEVICES", None)
+_config = tempfile.TemporaryDirectory(prefix="edgecv-tests-")
+os.environ["XDG_CONFIG_HOME"] = _config.name
 
 # The same examples everywhere, and no clock: a run on a slow board fails for a reason or not at all.
 hypothesis.settings.register_profile("edgecv", derandomize=True, deadline=None, database=None)

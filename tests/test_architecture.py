@@ -31,7 +31,7 @@ ALLOWED = {  # a package may import itself and these
     "runtime": ROOTS | {"devices"},
     "reports": ROOTS | {"devices", "runtime"},
     "doctor": ROOTS | {"devices", "runtime"},
-    "remote": ROOTS | {"devices", "reports", "runtime"},
+    "remote": ROOTS | {"devices", "reports"},
 }
 ABOVE = {"__init__", "__main__", "api", "cli", "service", "service_unit", "show"}  # may import all
 LIGHT = {"click", "msgspec", "numpy"}  # beside the standard library, at import time

@@ -12,7 +12,8 @@ _HOMES = {
     "bundles": ("Inspected", "inspect", "open_bundle", "select_device", "verify"),
     "calibration": ("Checked", "calibration_pictures", "check_calibration", "collect_calibration"),
     "converting": ("convert", "converting_host"),
-    "measuring": ("bench", "evaluate", "render"),
+    "boards": ("new_device", "pack", "bench_at"),
+    "measuring": ("bench", "compare", "evaluate", "forget_tuned", "merge", "render", "tune"),
     "running": ("open_run", "stream"),
 }
 __all__ = sorted(name for names in _HOMES.values() for name in names)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecv.api.bundles import PathLike, select_device
 from edgecv.bundle import Bundle, find_bundle
-from edgecv.errors import DataError, UsageError
+from edgecv.errors import UsageError
 from edgecv.spec import Format, Precision
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def open_run(
         (str(given),) if isinstance(given, (str, Path)) else tuple(map(str, given))
         for given in (regions, allow, deny, out)
     )
-    from edgecv.runtime import tuned
-    from edgecv.runtime.choice import choose
+    from edgecv.runtime.choice import choose, saved_choice
     from edgecv.runtime.controls import Controls
     from edgecv.runtime.events import Rules
     from edgecv.runtime.labels import mask
@@ -81,12 +80,7 @@ def open_run(
 
     selected = select_device(device, threads)
     opened = Bundle.open(find_bundle(None if bundle is None else str(bundle)), whole=False)
-    found = damaged = None
-    if device == "auto" and threads is None:  # who names them wants those, not what was measured best
-        try:
-            found = tuned.load(opened, selected.detected)
-        except DataError as error:  # a run does not end for a file in the cache
-            damaged = str(error)
+    found, damaged = saved_choice(opened, selected, "named" if threads is not None else device)
     choice = choose(opened, selected, format, precision, found)
     opened.check(choice.artifact)
     rules = rules or Rules()

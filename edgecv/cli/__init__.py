@@ -10,9 +10,10 @@ import sys
 import click
 
 from edgecv import __version__
-from edgecv.cli.boards import devices
+from edgecv.cli.boards import devices, doctor, pack
 from edgecv.cli.convert import calibration, convert, inspect
-from edgecv.cli.measure import bench, evaluate, report, verify
+from edgecv.cli.measure import bench, evaluate, tune, verify
+from edgecv.cli.report import report
 from edgecv.cli.run import run, service
 from edgecv.errors import EdgecvError
 
@@ -28,7 +29,12 @@ def cli(debug: bool) -> None:
         quiet.loud = True
 
 
-for command in (convert, inspect, calibration, run, service, bench, evaluate, verify, report, devices):
+for command in (
+    *(convert, inspect, calibration),
+    *(run, service, doctor),
+    *(bench, tune, evaluate, verify, report),
+    *(devices, pack),
+):
     cli.add_command(command)
 
 

@@ -1,67 +1,234 @@
-"""Numbers: bench, eval, verify and reports."""
+"""Numbers: bench, tune, eval and verify."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecv.cli.options import bundle_options, json_option
+from edgecv.cli.options import (
+    FORMATS,
+    artifact_options,
+    bundle_options,
+    json_option,
+    options,
+    power_option,
+    profiles_option,
+    robustness_option,
+)
+from edgecv.errors import UsageError
 
 if TYPE_CHECKING:
-    pass
+    from edgecv.reports.schema import Plan
+
+HERE = ("bundle", "data", "out", "host", "wheelhouse", "engines", "clean", "require_valid")
+
+host_options = options(
+    click.option("--host", metavar="[USER@]HOST[:PORT]", help="Measure on that board, over ssh."),
+    click.option("--wheelhouse", is_flag=True, help="With --host: install there what is downloaded here."),
+    click.option("--engine", "engines", metavar="LIST", help="With --host: tflite,onnx,openvino to install."),
+    click.option("--clean", is_flag=True, help="With --host: only delete what edgecv keeps there."),
+)
 
 
 @click.command()
 @bundle_options
+@click.option(
+    "--mode",
+    type=click.Choice(("quick", "full", "sustained")),
+    default="quick",
+    show_default=True,
+    help="10 s an artifact; 60 s and 1,024 samples; or one artifact for --minutes.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.1),
+    help="Of a sustained run: its first minute against its last.  [default: 10]",
+)
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    type=click.Choice(("single-stream", "offline", "camera")),
+    help="Repeatable.  [default: single-stream; full: all]",
+)
+@click.option(
+    "--camera-fps",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0, 1000, min_open=True),
+    help="Rate of the camera scenario.",
+)
+@click.option("--operations", is_flag=True, help="Time each operation, too; full does.")
 @click.option("--data", type=click.Path(), help="Labelled pictures: adds accuracy to the report.")
+@robustness_option
+@power_option
+@host_options
+@click.option("--require-valid", is_flag=True, help="Exit with 1 when the report is INVALID.")
 @click.option("--out", "-o", type=click.Path(), help="Report folder.  [default: ./edgecv-NAME-report]")
-def bench(**options: Any) -> None:
-    """Measure every artifact of BUNDLE on this machine and write a report."""
+@click.pass_context
+def bench(
+    context: click.Context,
+    mode: str,
+    minutes: float | None,
+    scenarios: tuple[str, ...],
+    camera_fps: float,
+    host: str | None,
+    wheelhouse: bool,
+    engines: str | None,
+    clean: bool,
+    require_valid: bool,
+    **asked: Any,
+) -> None:
+    """Measure every artifact of BUNDLE on this machine, judge the numbers, and write a report.
+
+    The report is VALID, or INVALID with the reasons: throttling, other load, too few samples and the like.
+    """
     from edgecv import api
     from edgecv.show import measuring
     from edgecv.show.terminal import progress
 
-    with progress() as shown:
-        result, written = api.bench(**options, progress=shown.share)
+    plan = _plan(mode, minutes, scenarios, camera_fps)
+    command = shlex.join(("edgecv", *sys.argv[1:]))
+    if host is None:
+        if wheelhouse or engines or clean:
+            raise UsageError("--wheelhouse, --engine and --clean are for --host, and there is none")
+        with progress() as shown:
+            result, written = api.bench(**asked, plan=plan, command=command, progress=shown.share)
+    elif clean:
+        return measuring.cleaned(host)
+    else:
+        with progress() as shown:
+            away, result, written = api.bench_at(
+                host,
+                asked["bundle"],
+                _words_for_board(context),
+                data=asked["data"],
+                engines=split_engines(engines),
+                wheelhouse=wheelhouse,
+                out=asked["out"],
+                command=command,
+                progress=shown.share,
+                line=shown.say,
+            )
+        measuring.away(away)
     measuring.report(result, written)
+    if require_valid and not result.verdict.valid:
+        raise SystemExit(1)
+
+
+def _plan(mode: str, minutes: float | None, scenarios: tuple[str, ...], camera_fps: float) -> Plan:
+    import msgspec
+
+    from edgecv.reports.schema import Mode, Plan, Scenario
+
+    if minutes is not None and mode != "sustained":
+        raise UsageError(f"--minutes is for --mode sustained; {mode} runs take as long as they take")
+    plan = Plan.of(Mode(mode), minutes or 10.0, tuple(dict.fromkeys(map(Scenario, scenarios))))
+    return msgspec.structs.replace(plan, camera_fps=camera_fps)
+
+
+def _words_for_board(context: click.Context) -> list[str | Path]:
+    """What was typed, as the board's bench takes it; a profile file is a Path, which is copied."""
+    words: list[str | Path] = []
+    for option in context.command.params:
+        typed = context.get_parameter_source(str(option.name)) is not click.core.ParameterSource.DEFAULT
+        if (
+            not isinstance(option, click.Option)
+            or not option.expose_value
+            or option.name in HERE
+            or not typed
+        ):
+            continue
+        flag, value = max(option.opts, key=len), context.params[str(option.name)]
+        if option.is_flag:
+            words += [flag] if value else []
+            continue
+        for one in value if option.multiple else (value,):
+            text = str(getattr(one, "value", one))
+            is_file = option.name == "device" and text.endswith(".toml")
+            words += [flag, Path(text)] if is_file else [f"{flag}={text}"]
+    return words
+
+
+def split_engines(text: str | None) -> tuple[str, ...] | None:
+    """The names of engines in a comma-separated list."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in FORMATS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param_hint="--engine")
+    return tuple(dict.fromkeys(names))
+
+
+@click.command()
+@artifact_options
+@profiles_option
+@click.option(
+    "--max-drop",
+    default=0.5,
+    show_default=True,
+    type=float,
+    metavar="POINTS",
+    help="Top-1 points that the choice may lose against float.",
+)
+@click.option(
+    "--objective",
+    type=click.Choice(("latency", "energy", "throughput")),
+    default="latency",
+    show_default=True,
+    help="What is best; throughput is of one engine a core.",
+)
+@click.option("--data", type=click.Path(), help="Labelled pictures: accuracy is measured here, not believed.")
+@power_option
+@click.option("--dry-run", is_flag=True, help="Save nothing.")
+@click.option("--forget", is_flag=True, help="Only delete the saved choice.")
+@json_option
+def tune(forget: bool, as_json: bool, dry_run: bool, **asked: Any) -> None:
+    """Find the fastest way to run BUNDLE on this board that keeps its accuracy.
+
+    Engines, precisions, threads and engine options are measured against each other; `edgecv run` follows the
+    winner from then on.
+    """
+    from edgecv import api
+    from edgecv.show import measuring
+    from edgecv.show.terminal import progress
+
+    if forget:
+        return measuring.forgotten(api.forget_tuned(asked["bundle"]))
+    with progress() as shown:
+        done, path = api.tune(**asked, save=not dry_run, progress=shown.share)
+    measuring.tuned(done, path, as_json)
 
 
 @click.command("eval")
 @bundle_options
 @click.option("--data", type=click.Path(), required=True, help="Labelled pictures (labels.csv or folders).")
+@robustness_option
 @json_option
-def evaluate(as_json: bool, **options: Any) -> None:
-    """Measure top-1, top-5 and agreement with float on labelled pictures."""
+def evaluate(as_json: bool, **asked: Any) -> None:
+    """Measure accuracy, calibration and agreement with float on labelled pictures."""
     from edgecv import api
     from edgecv.show import measuring
     from edgecv.show.terminal import progress
 
     with progress() as shown:
-        rows = api.evaluate(**options, progress=shown.share)
-    measuring.accuracies(rows, as_json)
+        found = api.evaluate(**asked, progress=shown.share)
+    measuring.accuracies(found, as_json)
 
 
 @click.command()
 @bundle_options
-def verify(**options: Any) -> None:
+def verify(**asked: Any) -> None:
     """Check BUNDLE's hashes and replay its golden samples in every engine here."""
     from edgecv import api
     from edgecv.show import measuring
 
-    rows = api.verify(**options)
+    rows = api.verify(**asked)
     measuring.replayed(rows)
     if not any(row.passed for row in rows) or any(row.passed is False for row in rows):
         raise SystemExit(1)
-
-
-@click.command()
-@click.argument("report", type=click.Path())
-@click.option("--out", "-o", type=click.Path(), help="Folder to write.  [default: beside the JSON]")
-def report(report: str, out: str | None) -> None:
-    """Render a bench's report.json, perhaps from another board, as Markdown and HTML."""
-    from edgecv import api
-    from edgecv.show import measuring
-
-    loaded, written = api.render(report, out)
-    measuring.report(loaded, written)

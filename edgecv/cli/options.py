@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +50,29 @@ artifact_options = options(
         help="Only artifacts of this precision.",
     ),
 )
-device_option = click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="A profile, a family (rpi, jetson, x86) or auto; see `edgecv devices`.",
+
+
+def _use_profiles(_context: click.Context, _option: click.Parameter, folder: str | None) -> None:
+    if folder:
+        os.environ["EDGECV_DEVICES"] = folder  # so that child processes find them, too
+
+
+profiles_option = click.option(
+    "--profiles",
+    type=click.Path(exists=True, file_okay=False),
+    expose_value=False,
+    is_eager=True,
+    callback=_use_profiles,
+    help="Folder of device profiles of your own.  [env: EDGECV_DEVICES]",
+)
+device_option = options(
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="A profile, a family (rpi, jetson, x86) or auto; see `edgecv devices`.",
+    ),
+    profiles_option,
 )
 # What every command has that runs a bundle's artifacts.
 bundle_options = options(
@@ -62,3 +81,13 @@ bundle_options = options(
     click.option("--threads", type=click.IntRange(min=1), help="CPU threads instead of the profile's."),
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+power_option = click.option(
+    "--power-command", metavar="COMMAND", help="Prints watts: where the board has no sensor of its own."
+)
+robustness_option = click.option(
+    "--robustness",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="With N of the pictures, how accuracy stands noise, blur, low light, JPEG and wrong colours.",
+)

@@ -25,7 +25,8 @@ class Operation(Struct):
 
     precision: `int8`; `dynamic`, int8 weights and float values; `fp16`, weights of two bytes; `fp32`; or
     another type by NumPy's name. macs: multiplications with a sum, for one picture. parameters: numbers
-    that the file keeps for it, scales left out.
+    that the file keeps for it, scales left out. activations: numbers that go in and come out, for one
+    picture. names: what an engine may call it: its nodes and the values they make.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Operation(Struct):
     precision: str
     macs: NonNegativeInt
     parameters: NonNegativeInt
+    activations: NonNegativeInt = 0
+    names: tuple[str, ...] = ()
 
 
 class Contents(Struct):
@@ -200,12 +203,16 @@ class _View:
         held = [self.value(name) for name in constants]
         if product is None:  # not the axes of a mean; a bias of int32 is one
             held = [value for value in held if value.dtype not in _INDICES]
+        made = [name for node in nodes for name in node.outputs]
+        moving = {name for node in nodes for name in self.moving(node)} - set(made)
         return Operation(
             name=first.name.removesuffix("/WithoutBiases"),  # what OpenVINO makes of a bias
             operator="+".join(node.operator for node in nodes),
             precision=self._product_precision(first, product) if product else self._precision(first),
             macs=self._macs(first, product) if product else 0,
             parameters=sum(value.size for value in held if value.size > 1),
+            activations=sum(self.value(name).size for name in {*moving, nodes[-1].outputs[0]}),
+            names=tuple(dict.fromkeys([*(node.name for node in nodes), *made])),
         )
 
     def _macs(self, node: Node, product: _Product) -> int:

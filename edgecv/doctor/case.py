@@ -10,10 +10,10 @@ from edgecv.devices import Selected
 from edgecv.devices.telemetry import Reading, Telemetry
 from edgecv.doctor.child import Answer
 from edgecv.doctor.machine import Machine
-from edgecv.errors import BundleError, DataError, EdgecvError, EngineMissing
-from edgecv.runtime import tuned
-from edgecv.runtime.choice import Choice, choose
+from edgecv.errors import BundleError, EdgecvError, EngineMissing
+from edgecv.runtime.choice import Choice, choose, saved_choice
 from edgecv.runtime.engines import ENGINES, Entry
+from edgecv.runtime.tuned import Tuned
 from edgecv.spec import Kind
 
 
@@ -86,11 +86,8 @@ class Case:
         return next((entry for format in order for entry in self.engines if entry.format is format), None)
 
     @cached_property
-    def tuned(self) -> tuned.Tuned | None:
+    def tuned(self) -> Tuned | None:
         """What `edgecv tune` saved for this bundle and board."""
         if isinstance(self.bundle, EdgecvError) or not self.tunable:
             return None
-        try:
-            return tuned.load(self.bundle, self.selected.detected)
-        except DataError:  # `run` says so, and goes on without it
-            return None
+        return saved_choice(self.bundle, self.selected)[0]  # a damaged one is no reason for `run` to stop

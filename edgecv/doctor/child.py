@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from edgecv.runtime.deaths import cause, death
 from edgecv.runtime.engines import Entry, Options
 from edgecv.spec import Kind, Struct
 
@@ -23,11 +23,6 @@ REPLAY_TIMEOUT_S = 300.0  # a large model on a small board
 SOURCE_TIMEOUT_S = 30.0
 # The parent's import path comes first of all, since `-c` would put the current folder before it.
 _CHILD = "import sys; sys.path[:] = sys.argv[1:]; from edgecv.doctor.child import main; main()"
-_CRASHES = {
-    "SIGILL": "the wheel needs CPU instructions that this machine lacks",
-    "SIGKILL": "killed, as the system does when memory runs out",
-    "SIGSEGV": "it crashes",
-}
 
 
 class Answer(Struct):
@@ -54,11 +49,7 @@ def ask(function: str, *arguments: Any, timeout_s: float = TIMEOUT_S) -> Answer:
     except subprocess.TimeoutExpired:
         return Answer(error=f"no answer within {timeout_s:g} s")
     if done.returncode < 0:
-        try:
-            died = signal.Signals(-done.returncode).name
-        except ValueError:  # a real-time signal has no name
-            died = f"signal {-done.returncode}"
-        return Answer(error=f"{_CRASHES.get(died, 'it crashes')} ({died})", died=died)
+        return Answer(error=f"it died of {cause(done.returncode)}", died=death(done.returncode))
     try:
         return msgspec.json.decode(done.stdout, type=Answer)
     except msgspec.DecodeError:

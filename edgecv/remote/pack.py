@@ -26,9 +26,13 @@ Progress = Callable[[str, float], None]
 
 
 class Packed(NamedTuple):
-    """path: the archive. target: whose wheels it has; system: what is assumed there. notes: for a user."""
+    """path: the archive, which unpacks to `folder`. target: whose wheels it has; system: what is assumed there.
+
+    notes: for a user.
+    """
 
     path: Path
+    folder: str
     bytes: int
     target: Target
     system: System
@@ -72,7 +76,7 @@ def pack(
             progress("checking the archive", 0.9)
             _check(archive, name, sums)
             os.replace(archive, out)
-    return Packed(out, out.stat().st_size, aim, system, house.engines, house.notes)
+    return Packed(out, name, out.stat().st_size, aim, system, house.engines, house.notes)
 
 
 def _written(

@@ -33,7 +33,8 @@ from edgecv.reports.schema import (
     Verdict,
 )
 from edgecv.reports.turns import interleave, sustain
-from edgecv.runtime.engines import Options, installed, missing_message
+from edgecv.runtime.choice import engine_options
+from edgecv.runtime.engines import installed, missing_message
 from edgecv.spec import Kind
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _lane(bundle: Bundle, artifact: Artifact, selected: Selected) -> Lane | None
         entry=entry,
         path=str(bundle.path(artifact)),
         artifact=artifact,
-        options=Options(selected.threads, selected.int8_saturates),
+        options=engine_options(selected),
         rule=bundle.manifest.preprocess,
         labels=bundle.labels,
     )

@@ -22,10 +22,8 @@ from edgecv.reports.compare_words import (
     title,
 )
 from edgecv.reports.gates import Failure, Gate, check
-from edgecv.reports.pages import render_page, require_packages
-from edgecv.reports.render import Written
-from edgecv.reports.sheets import markdown, markdown_sheet, text_column, write_files
-from edgecv.reports.table import Line, Sheet
+from edgecv.reports.pages import Written, render_page, require_packages, write_files
+from edgecv.reports.sheets import Line, Sheet, markdown, markdown_sheet, text_column
 from edgecv.reports.wording import INVALID, NONE, plain, plural
 
 JSON, MARKDOWN, HTML = "compare.json", "compare.md", "compare.html"

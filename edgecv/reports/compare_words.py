@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgecv.reports.compare import Change, Compared, Comparison, Row
 from edgecv.reports.metrics import BY_NAME, POINTS
-from edgecv.reports.sheets import text_column
-from edgecv.reports.table import Line, Sheet
+from edgecv.reports.sheets import Line, Sheet, text_column
 from edgecv.reports.validity import sentence
 from edgecv.reports.wording import INVALID, NONE, ms, number, optional, plain
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from edgecv.reports.schema import Accuracy, ArtifactReport, Conditions, Measured, Mode, Moment, Plan, Report
+from edgecv.reports.schema import (
+    Accuracy,
+    ArtifactReport,
+    Conditions,
+    Fault,
+    Measured,
+    Mode,
+    Moment,
+    Plan,
+    Report,
+)
 from edgecv.reports.wording import INVALID, ms, name, number, optional, plain, plural, share
 from edgecv.spec import Kind
 from edgecv.statistics import resolved
@@ -36,6 +46,11 @@ class Headline(NamedTuple):
 def valid(report: Report, artifact: ArtifactReport | Accuracy) -> bool:
     """Whether no reason concerns this artifact."""
     return not report.verdict.of(str(artifact.kind))
+
+
+def busy(report: Report) -> bool:
+    """Whether something else ran beside the measurement, and so beside that of the board's peaks, too."""
+    return any(reason.fault in (Fault.LOAD, Fault.STOLEN) for reason in report.verdict.reasons)
 
 
 def ruling(report: Report) -> Ruling:
@@ -104,7 +119,11 @@ def plan_text(plan: Plan) -> str:
 
 def notes(report: Report) -> tuple[str, ...]:
     """What a reader has to know before believing the numbers, beside the verdict."""
-    found = (f"{name(a)}: {plain(note)}" for a in report.artifacts if a.measured for note in a.measured.notes)
+    of: dict[str, list[str]] = {}
+    for a in report.artifacts:
+        for note in dict.fromkeys(a.measured.notes if a.measured else ()):
+            of.setdefault(plain(note), []).append(name(a))
+    found = (f"{', '.join(who)}: {note}" for note, who in of.items())
     return (*found, *drop_notes(a.accuracy for a in report.artifacts if a.accuracy))
 
 
@@ -132,7 +151,7 @@ def condition_rows(report: Report) -> tuple[tuple[str, str], ...]:
         ("Memory", optional(c.ram_mb, lambda v: f"{v:,} MiB", UNKNOWN)),
         ("Threads", str(c.threads)),
         ("Governor", c.governor or UNKNOWN),
-        *_course_rows(c),
+        *_course_rows(c, busy(report)),
         ("System", f"{c.os}, kernel {c.kernel}"),
         ("Software", f"edgecv {report.edgecv}, Python {c.python}, OpenCV {c.opencv}"),
         ("Engines", ", ".join(f"{tool} {version}" for tool, version in c.tools.items()) or UNKNOWN),
@@ -145,9 +164,9 @@ def condition_rows(report: Report) -> tuple[tuple[str, str], ...]:
     return tuple((what, plain(value)) for what, value in pairs)
 
 
-def _course_rows(c: Conditions) -> tuple[tuple[str, str], ...]:
+def _course_rows(c: Conditions, busy: bool) -> tuple[tuple[str, str], ...]:
     """What may have moved while measuring."""
-    peaks = f"{number(c.peaks.gflops)} GFLOP/s, {number(c.peaks.copy_gb_s)} GB/s" if c.peaks else UNKNOWN
+    peaks = peaks_text(c) + ("; the machine was busy" if c.peaks and busy else "")
     return (
         ("Temperature", _course(c, "temperature_c", "°C", ".1f")),
         ("Clock", _course(c, "clock_mhz", "MHz", ",.0f")),
@@ -161,6 +180,11 @@ def _course_rows(c: Conditions) -> tuple[tuple[str, str], ...]:
         ("Power mode", c.power_mode or UNKNOWN),
         ("Measured peaks", peaks),
     )
+
+
+def peaks_text(c: Conditions) -> str:
+    """`57.3 GFLOP/s, 6.10 GB/s`"""
+    return f"{number(c.peaks.gflops)} GFLOP/s, {number(c.peaks.copy_gb_s)} GB/s" if c.peaks else UNKNOWN
 
 
 def _course(c: Conditions, key: str, unit: str, form: str) -> str:

@@ -10,10 +10,8 @@ import msgspec
 from edgecv.reports.facts import Headline
 from edgecv.reports.fleet import MAX_DROP, Board, Fleet, Result
 from edgecv.reports.fleet_plots import fleet_plots
-from edgecv.reports.pages import render_page, require_packages
-from edgecv.reports.render import Written
-from edgecv.reports.sheets import markdown, markdown_sheet, text_column, write_files
-from edgecv.reports.table import Line, Sheet
+from edgecv.reports.pages import Written, render_page, require_packages, write_files
+from edgecv.reports.sheets import Line, Sheet, markdown, markdown_sheet, text_column
 from edgecv.reports.validity import sentence
 from edgecv.reports.wording import INVALID, NONE, ms, number, optional, plain, plural, share
 

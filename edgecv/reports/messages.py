@@ -6,6 +6,7 @@ its end.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,7 +38,8 @@ class Job(Struct):
 
     @property
     def name(self) -> str:
-        return f"{self.path}: {self.entry.name}"
+        """Without the folder: reports are shared."""
+        return f"{Path(self.path).name}: {self.entry.name}"
 
 
 class Load(Struct, tag=True):

@@ -42,9 +42,7 @@ def _score(value: Callable[[Accuracy], float | None]) -> Callable[[ArtifactRepor
 
 
 def _dropped(camera: Camera) -> float | None:
-    """Percent of the frames that came: those that were answered, and those dropped."""
-    came = camera.frames + camera.dropped
-    return 100 * camera.dropped / came if came else None
+    return None if camera.dropped_share is None else 100 * camera.dropped_share
 
 
 METRICS = (

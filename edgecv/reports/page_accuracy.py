@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from edgecv.reports import classes
 from edgecv.reports.facts import valid
-from edgecv.reports.schema import Accuracy, ArtifactReport, Report, Robustness
-from edgecv.reports.table import Column, Line, Sheet, heading, sheet
+from edgecv.reports.schema import Accuracy, ArtifactReport, Report
+from edgecv.reports.sheets import Column, Line, Sheet, text_column
+from edgecv.reports.table import robustness_columns, robustness_note, sheet
 from edgecv.reports.wording import (
     INVALID,
-    NONE,
     agreement,
     between,
     lost,
     name,
     optional,
     plain,
-    plural,
     share,
 )
 from edgecv.statistics import share_interval
@@ -40,7 +38,7 @@ def accuracy_sheet(report: Report) -> Sheet | None:
     scored = [a for a in report.artifacts if a.accuracy and a.measured]
     if not scored:
         return None
-    return sheet(report, "", "", SCORE_COLUMNS, scored)
+    return sheet(report, "Accuracy", "", SCORE_COLUMNS, scored)
 
 
 def _scored(artifact: ArtifactReport) -> Accuracy:
@@ -76,28 +74,12 @@ def robustness_sheet(report: Report) -> Sheet | None:
     shown = [a for a in report.artifacts if a.robustness and a.measured]
     if not shown:
         return None
-    names = dict.fromkeys(row.corruption for row in shown[0].robustness if row.strength)
-    columns = (
-        Column("", "clean", lambda a, _m: _mean(a.robustness, None, 0)),
-        *(
-            Column("Top-1 at strength 5, %", plain(c), lambda a, _m, c=c: _mean(a.robustness, c, 5))
-            for c in names
-        ),
-        Column("", "mean of all", lambda a, _m: _mean(a.robustness, None, None)),
+    rows = shown[0].robustness
+    columns = tuple(
+        Column(group, heading, lambda a, _m, cell=cell: cell(a.robustness))
+        for group, heading, cell in robustness_columns(rows)
     )
-    n = shown[0].robustness[0].n
-    note = f"Top-1 of {plural(n, 'picture')}; the mean is over all corruptions and strengths 1 to 5."
-    return sheet(report, "", note, columns, shown)
-
-
-def _mean(rows: Sequence[Robustness], corruption: str | None, strength: int | None) -> str:
-    values = [
-        row.top1
-        for row in rows
-        if corruption in (None, row.corruption)
-        and (row.strength > 0 if strength is None else row.strength == strength)
-    ]
-    return share(sum(values) / len(values)) if values else NONE
+    return sheet(report, "Robustness", robustness_note(rows), columns, shown)
 
 
 def class_sheets(report: Report) -> tuple[ByClass, ...]:
@@ -116,7 +98,7 @@ def class_sheets(report: Report) -> tuple[ByClass, ...]:
             "Classes, worst first",
             f"{shown} of the {len(scores):,} classes among the pictures.",
             "Class",
-            tuple(heading("", text) for text in ("n", "precision %", "recall %", "F1 %")),
+            tuple(text_column(text) for text in ("n", "precision %", "recall %", "F1 %")),
             tuple(
                 Line(c.label, (f"{c.n:,}", share(c.precision), share(c.recall), share(c.f1)))
                 for c in scores[:CLASSES]
@@ -126,7 +108,7 @@ def class_sheets(report: Report) -> tuple[ByClass, ...]:
             "Most often confused",
             "What it is, and what was said.",
             "Is",
-            (heading("", "Answer", words=True), heading("", "Pictures")),
+            (text_column("Answer", words=True), text_column("Pictures")),
             tuple(Line(pair.truth, (pair.answer, f"{pair.count:,}")) for pair in pairs),
         )
         found.append(ByClass(name(a), "" if valid(report, a) else INVALID, by_class, confused))

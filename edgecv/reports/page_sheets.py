@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgecv.reports.facts import valid
+from edgecv.reports.facts import busy, peaks_text, valid
 from edgecv.reports.schema import (
     ArtifactReport,
     Camera,
@@ -14,7 +14,8 @@ from edgecv.reports.schema import (
     Operations,
     Report,
 )
-from edgecv.reports.table import Column, Line, Sheet, heading, sheet
+from edgecv.reports.sheets import Column, Line, Sheet, text_column
+from edgecv.reports.table import sheet
 from edgecv.reports.wording import (
     INVALID,
     NONE,
@@ -62,12 +63,12 @@ def _camera(m: Measured) -> Camera:
 
 
 def _dropped(camera: Camera) -> str:
-    came = camera.frames + camera.dropped
-    return f"{camera.dropped:,} ({share(camera.dropped / came)} %)" if came else NONE
+    dropped = f"{camera.dropped:,}"
+    return dropped + optional(camera.dropped_share, lambda s: f" ({share(s)} %)", "")
 
 
 CAMERA_COLUMNS = (
-    Column("", "Looked at", lambda _a, m: f"{_camera(m).frames:,}"),
+    Column("", "Answered", lambda _a, m: f"{_camera(m).frames:,}"),
     Column("", "Dropped", lambda _a, m: _dropped(_camera(m))),
     Column("Age, ms", "p50", lambda _a, m: optional(_camera(m).age, lambda age: ms(age.p50_ms))),
     Column("Age, ms", "p90", lambda _a, m: optional(_camera(m).age, lambda age: ms(age.p90_ms))),
@@ -116,6 +117,17 @@ def _throttled_minutes(minutes: Sequence[Minute]) -> str:
     return f"{sum(map(bool, known))} of {len(minutes)} min" if known else NONE
 
 
+def operations_said(report: Report) -> str:
+    """Where the tables of operations are from, and what their peak is."""
+    text = "The costliest operations, from a profiled run of its own."
+    if report.conditions.peaks is None:
+        return text
+    if busy(report):
+        return f"{text} Shares of the board's peak are left out: it was measured while the machine was busy."
+    peaks = peaks_text(report.conditions)
+    return f"{text} Peak: how near it comes to the time that the board's measured peaks, {peaks}, allow."
+
+
 def operation_sheets(report: Report) -> tuple[Sheet, ...]:
     """The costliest operations of each artifact, with a bar for the share of time."""
     found = []
@@ -131,14 +143,15 @@ def operation_sheets(report: Report) -> tuple[Sheet, ...]:
         shown = sum(operation.share for operation in operations.costliest)
         note = f"{len(operations.costliest)} of {plural(operations.count, 'operation')}, "
         note += f"{share(shown)} % of {ms(operations.total_ms)} ms"
-        found.append(Sheet(title, note, "Operation", OPERATION_COLUMNS, _operation_lines(operations)))
+        lines = _operation_lines(operations, peaks=not busy(report))
+        found.append(Sheet(title, note, "Operation", OPERATION_COLUMNS, lines))
     return tuple(found)
 
 
-OPERATION_COLUMNS = tuple(heading("", text) for text in ("ms", "time %", "M MACs", "peak %"))
+OPERATION_COLUMNS = tuple(text_column(text) for text in ("ms", "time %", "M MACs", "peak %"))
 
 
-def _operation_lines(operations: Operations) -> tuple[Line, ...]:
+def _operation_lines(operations: Operations, peaks: bool) -> tuple[Line, ...]:
     most = max(operation.share for operation in operations.costliest) or 1.0
     names = [operation.name.split("/") for operation in operations.costliest]
     alike = next((i for i, parts in enumerate(zip(*names, strict=False)) if len(set(parts)) > 1), 0)
@@ -151,7 +164,7 @@ def _operation_lines(operations: Operations) -> tuple[Line, ...]:
                 f"{operation.ms:.3f}",
                 share(operation.share),
                 optional(operation.macs, lambda macs: number(macs / 1e6)),
-                optional(operation.peak_share, lambda s: f"{100 * s:.0f}"),
+                optional(operation.peak_share if peaks else None, lambda s: f"{100 * s:.0f}"),
             ),
         )
         for operation, parts in zip(operations.costliest, names, strict=True)

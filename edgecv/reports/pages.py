@@ -1,15 +1,45 @@
-"""What the pages share: the template environment, and what to say where it cannot be had."""
+"""What the pages share: the template environment, what to say where it cannot be had, and their files."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from edgecv.errors import UsageError
+from edgecv.files import write_text, writing
 from edgecv.reports.wording import plain
 
 SCRIPT = "page.js"
+
+
+class Written(NamedTuple):
+    """The files of a report, and a sentence for the user when the page could not be made here."""
+
+    paths: tuple[Path, ...]
+    note: str | None
+
+
+def write_files(folder: Path, texts: Mapping[str, str], html: str, page: Callable[[], str]) -> Written:
+    """Write `texts` by their names into a folder, and the page as `html` where it can be made.
+
+    Older ones are replaced, other files left alone. Raises EdgecvError when the disk refuses.
+    """
+    note = None
+    files = dict(texts)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        files[html] = page()
+    except UsageError as error:
+        note = f"no {html}: {error}"
+        with writing(folder / html):
+            (folder / html).unlink(missing_ok=True)  # it would show the numbers of an older run
+    for name, text in files.items():
+        write_text(folder / name, text)
+    return Written(tuple(folder / name for name in files), note)
 
 
 def require_packages(instead: str = "") -> None:

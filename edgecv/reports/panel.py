@@ -13,7 +13,8 @@ from edgecv.bundle import Artifact, Bundle
 from edgecv.errors import DataError, EngineError
 from edgecv.image import Preprocessor
 from edgecv.photos import read_image
-from edgecv.runtime.engines import Options, open_engine
+from edgecv.runtime.choice import engine_options
+from edgecv.runtime.engines import open_engine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class Panel:
         self.manifest = bundle.manifest
         self._root = bundle.root
         self._preprocessor = Preprocessor(bundle.manifest.preprocess)
-        options = Options(selected.threads, selected.int8_saturates)
+        options = engine_options(selected)
         with contextlib.ExitStack() as stack:
             self._engines = {
                 a.kind: stack.enter_context(contextlib.closing(open_engine(bundle.path(a), a, options)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from edgecv.reports.messages import (
     Watch,
 )
 from edgecv.reports.schema import Camera, Offline
+from edgecv.runtime.deaths import cause
 from edgecv.runtime.engines import Timed
 
 if TYPE_CHECKING:
@@ -47,10 +47,6 @@ LEAST_S = 0.05
 # The parent's import path comes first of all, since `-m` would put the current folder before it.
 _CHILD = "import sys; sys.path[:] = sys.argv[1:]; from edgecv.reports.worker import main; main()"
 
-_SIGNAL_HINTS = {
-    "SIGKILL": "; the system does that when memory runs out",
-    "SIGILL": "; the engine's build needs CPU instructions that this machine lacks",
-}
 _T = TypeVar("_T")
 
 
@@ -66,7 +62,7 @@ class Worker:
 
     def __init__(self, silence_s: float = SILENCE_S, idle: Callable[[], None] = lambda: None) -> None:
         self._silence_s, self._idle = silence_s, idle
-        self._names: dict[int, str] = {}
+        self._jobs: dict[int, Job] = {}
         self._buffer = b""
         # A file, so that the child cannot be blocked by what it prints.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
@@ -85,8 +81,8 @@ class Worker:
 
     def load(self, job: Job, warmup_s: float = WARMUP_S, warmup: int = WARMUP) -> Loaded:
         """Open the job's engine and warm it up, for so long and with so many inferences at least."""
-        loaded = self._ask(Load(job=job, warmup=warmup, warmup_s=warmup_s), job.name, Loaded)
-        self._names[loaded.index] = job.name
+        loaded = self._ask(Load(job=job, warmup=warmup, warmup_s=warmup_s), job, Loaded)
+        self._jobs[loaded.index] = job
         return loaded
 
     def turn(self, index: int, seconds: float, samples: int = 1, warm: bool = True) -> Turned:
@@ -95,23 +91,23 @@ class Worker:
         warm: a few that do not count come before, since what ran in between has cooled the caches.
         """
         command = Take(index=index, seconds=seconds, samples=samples, warm=warm)
-        return self._ask(command, self._names[index], Turned, min(IDLE_S, seconds / 2))
+        return self._ask(command, self._jobs[index], Turned, min(IDLE_S, seconds / 2))
 
     def offline(self, job: Job, streams: int, seconds: float) -> Offline:
         """`streams` engines of one thread each at work on prepared pictures."""
-        return self._ask(Serve(job=job, streams=streams, seconds=seconds), job.name, Offline)
+        return self._ask(Serve(job=job, streams=streams, seconds=seconds), job, Offline)
 
     def camera(self, job: Job, bundle: Path, fps: float, seconds: float) -> Camera:
         """The pipeline of `edgecv run` before a synthetic camera; `bundle` is the folder of the job's."""
         command = Watch(job=job, bundle=str(bundle), fps=fps, seconds=seconds)
-        return self._ask(command, job.name, Camera)
+        return self._ask(command, job, Camera)
 
     def profile(self, job: Job, runs: int) -> tuple[Timed, ...]:
         """Each operation's mean time, from an engine that is opened for it."""
-        return self._ask(Profile(job=job, runs=runs), job.name, tuple[Timed, ...])
+        return self._ask(Profile(job=job, runs=runs), job, tuple[Timed, ...])
 
     def unload(self, index: int) -> None:
-        self._ask(Unload(index=index), self._names.pop(index), type(None))
+        self._ask(Unload(index=index), self._jobs.pop(index), type(None))
 
     def close(self) -> None:
         """End the process; any number of times."""
@@ -130,9 +126,9 @@ class Worker:
     ) -> None:
         self.close()
 
-    def _ask(self, command: Command, who: str, type: type[_T], idle_s: float = IDLE_S) -> _T:
+    def _ask(self, command: Command, job: Job, type: type[_T], idle_s: float = IDLE_S) -> _T:
         if not self.alive:
-            raise EngineError(f"{who}: its process has ended")
+            raise EngineError(f"{job.name}: its process has ended")
         try:
             self._send(msgspec.json.encode(command) + b"\n")
             while True:
@@ -140,13 +136,13 @@ class Worker:
                 if isinstance(reply, Done):
                     return msgspec.json.decode(reply.result, type=type)
                 if isinstance(reply, Failed):
-                    raise EngineError(reply.message)
+                    raise EngineError(_shareable(reply.message, job))
         except TimeoutError:
             self.close()
-            text = f"{who} gave no sign of life for {self._silence_s:g} s and was stopped"
+            text = f"{job.name} gave no sign of life for {self._silence_s:g} s and was stopped"
             raise EngineError(text) from None
         except (EOFError, BrokenPipeError):
-            raise EngineError(f"{who} died: {self._epitaph()}") from None
+            raise EngineError(_shareable(f"{job.name} died: {self._epitaph()}", job)) from None
 
     def _send(self, data: bytes) -> None:
         """Write it all; TimeoutError when nobody reads it."""
@@ -184,19 +180,17 @@ class Worker:
         except subprocess.TimeoutExpired:  # it closed its end, and hangs
             self._child.kill()
             code = self._child.wait()
-        text = _cause(code) + _last_line(self._stderr)
+        text = cause(code) + _last_line(self._stderr)
         self.close()
         return text
 
 
-def _cause(code: int) -> str:
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:  # a real-time signal has no name
-        name = f"signal {-code}"
-    return name + _SIGNAL_HINTS.get(name, "")
+def _shareable(message: str, job: Job) -> str:
+    """Without the names of the user's folders: reports are shown to others."""
+    if Path(job.path).is_absolute():
+        message = message.replace(f"{Path(job.path).parent}{os.sep}", "")
+    home = os.path.expanduser("~")  # Path's raises where there is none
+    return message.replace(f"{home}{os.sep}", f"~{os.sep}")
 
 
 def _last_line(stderr: IO[Any]) -> str:

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from edgecv.errors import DataError, UsageError
-from edgecv.files import write_text, writing
+from edgecv.errors import DataError
 from edgecv.reports.facts import condition_rows, headlines, notes, ruling, title
 from edgecv.reports.page_accuracy import accuracy_sheet, class_sheets, robustness_sheet
-from edgecv.reports.page_sheets import operation_sheets, scenario_sheets, sustained_sheet
-from edgecv.reports.pages import render_page, require_packages
+from edgecv.reports.page_sheets import operation_sheets, operations_said, scenario_sheets, sustained_sheet
+from edgecv.reports.pages import Written, render_page, require_packages, write_files
 from edgecv.reports.plots import plots
 from edgecv.reports.schema import SCHEMA_VERSION, Report
-from edgecv.reports.table import Line, Sheet, summary
-from edgecv.reports.wording import INVALID, NONE, plain
+from edgecv.reports.sheets import markdown, markdown_row, markdown_sheet
+from edgecv.reports.table import summary
+from edgecv.reports.wording import INVALID, plain
 
 JSON, MARKDOWN, HTML = "report.json", "report.md", "report.html"
 TEMPLATE = "report.html.jinja"
 LINE = 240  # characters of JSON that still read well on one line
-
-
-class Written(NamedTuple):
-    """The files of a report, and a sentence for the user when the page could not be made here."""
-
-    paths: tuple[Path, ...]
-    note: str | None
 
 
 class _Versioned(msgspec.Struct):
@@ -43,20 +35,8 @@ def write_reports(report: Report, folder: Path) -> Written:
     Older reports in `folder` are replaced, other files are left alone.
     Raises EdgecvError when the disk refuses.
     """
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    note, html = None, None
-    try:
-        html = render_html(report)
-    except UsageError as error:
-        note = f"no {HTML}: {error}"
-        with writing(folder / HTML):
-            (folder / HTML).unlink(missing_ok=True)  # it would show the numbers of an older run
-    texts = {JSON: render_json(report), MARKDOWN: render_markdown(report), HTML: html}
-    written = {folder / file: text for file, text in texts.items() if text is not None}
-    for path, text in written.items():
-        write_text(path, text)
-    return Written(tuple(written), note)
+    texts = {JSON: render_json(report), MARKDOWN: render_markdown(report)}
+    return write_files(folder, texts, HTML, lambda: render_html(report))
 
 
 def load_report(path: Path) -> Report:
@@ -118,6 +98,7 @@ def render_html(report: Report) -> str:
         scenarios=scenario_sheets(report),
         sustained=sustained_sheet(report),
         operations=operation_sheets(report),
+        operations_said=operations_said(report),
         accuracy=accuracy_sheet(report),
         classes=class_sheets(report),
         robustness=robustness_sheet(report),
@@ -128,53 +109,21 @@ def render_html(report: Report) -> str:
 
 def render_markdown(report: Report) -> str:
     said = ruling(report)
-    lines = [f"# {_md(title(report))}", "", f"**{said.headline}.** {_md(said.line)}", ""]
-    lines += [f"- **{_md(who)}:** {_md(reason)}" for who, reason in said.reasons]
-    lines += [f"- **Warning:** {_md(warning)}" for warning in said.warnings]
-    lines += [""]
+    lines = [f"# {markdown(title(report))}", "", f"**{said.headline}.** {markdown(said.line)}", ""]
+    lines += [f"- **{markdown(who)}:** {markdown(reason)}" for who, reason in said.reasons]
+    lines += [f"- **Warning:** {markdown(warning)}" for warning in said.warnings]
+    lines += [""] if said.reasons or said.warnings else []
     for h in headlines(report):
         who = h.who if h.valid else f"{h.who} ({INVALID})"
-        lines.append(f"- **{h.what}:** {_md(who)}, {h.value} ({_md(h.detail)})")
-    lines += [f"- **Note:** {_md(note)}" for note in notes(report)]
-    lines += _sheet(summary(report), "")
-    for sheet in scenario_sheets(report):
-        lines += _sheet(sheet, sheet.title)
-    for heading, found in (
-        ("Sustained", sustained_sheet(report)),
-        ("Accuracy", accuracy_sheet(report)),
-        ("Robustness", robustness_sheet(report)),
-    ):
-        lines += _sheet(found, heading) if found else []
-    for sheet in operation_sheets(report):
-        lines += _sheet(sheet, f"Operations of {sheet.title}")
-    lines += ["", "## Conditions", "", "| | |", "|---|---|"]
-    lines += [f"| {what} | {_md(value)} |" for what, value in condition_rows(report)]
-    lines += ["", "## Rule", "", _md(report.rule)]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
-
-
-def _sheet(sheet: Sheet, heading: str) -> list[str]:
-    lines = ["", f"## {_md(heading)}"] if heading else []
-    lines += ["", _md(sheet.note), ""]
-    if not sheet.lines:
-        return lines
-    headings = [sheet.first, *(f"{c.group} {c.heading}".strip() for c in sheet.columns)]
-    lines += ["| " + " | ".join(map(_md, headings)) + " |"]
-    lines += ["|---|" + "|".join("---" if c.words else "---:" for c in sheet.columns) + "|"]
-    lines += ["| " + " | ".join(map(_md, _cells(line, len(sheet.columns)))) + " |" for line in sheet.lines]
-    return [*lines, "", *(f"- {_md(line.name)} {_md(line.instead)}" for line in sheet.lines if line.instead)]
-
-
-def _cells(line: Line, count: int) -> list[str]:
-    """A row's cells, its name first, with the mark in it."""
-    name = f"{line.name} ({', '.join(filter(None, (line.mark, line.below)))})"
-    name = name if line.mark or line.below else line.name
-    return [name, *(["skipped", *[NONE] * (count - 1)] if line.instead else line.cells)]
-
-
-def _md(text: str) -> str:
-    """Plain text in Markdown: neither a table's bar, nor HTML, nor emphasis or links of its own."""
-    text = plain(text).replace("&", "&amp;").replace("<", "&lt;")
-    for character in "\\|`*_[]":
-        text = text.replace(character, "\\" + character)
-    return " ".join(text.split())
+        lines.append(f"- **{h.what}:** {markdown(who)}, {h.value} ({markdown(h.detail)})")
+    lines += [f"- **Note:** {markdown(note)}" for note in notes(report)]
+    found = [summary(report), *scenario_sheets(report), sustained_sheet(report)]
+    found += [accuracy_sheet(report), robustness_sheet(report)]
+    for sheet in filter(None, found):
+        lines += markdown_sheet(sheet)
+    if operations := operation_sheets(report):
+        lines += ["", "## Operations", "", markdown(operations_said(report))]
+    for sheet in operations:
+        lines += markdown_sheet(sheet._replace(title=f"Operations of {sheet.title}"))
+    lines += ["", "## Conditions", "", "| | |", "|---|---|", *map(markdown_row, condition_rows(report))]
+    return "\n".join([*lines, "", "## Rule", "", markdown(report.rule)]) + "\n"

@@ -171,13 +171,20 @@ class Offline(Struct):
 class Camera(Struct):
     """What `edgecv run` makes of a synthetic camera of `fps`: `age` is from capture to result.
 
-    dropped: frames for which newer ones were there before they were looked at.
+    frames: those that were answered. dropped: those for which newer ones were there before they were looked
+    at; their share is dropped / (frames + dropped).
     """
 
     fps: float
     frames: NonNegativeInt
     dropped: NonNegativeInt
     age: Latency | None
+
+    @property
+    def dropped_share(self) -> float | None:
+        """None where no frame came."""
+        came = self.frames + self.dropped
+        return self.dropped / came if came else None
 
 
 class Operation(Struct):
@@ -378,7 +385,10 @@ class Plan(Struct):
 
 
 class WrongPicture(Struct):
-    """A picture that `artifact` gets wrong although float was right and sure; `jpeg` is a thumbnail."""
+    """A picture that `artifact` gets wrong although float was right and sure; `jpeg` is a thumbnail.
+
+    truth: "" where nobody knows it, and the answers only differ.
+    """
 
     name: str
     jpeg: bytes

@@ -1,18 +1,59 @@
-"""Tables of text beside an artifact's own: their columns, and any table as Markdown."""
+"""Tables of text, for the pages and for Markdown."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-from edgecv.errors import UsageError
-from edgecv.files import write_text, writing
-from edgecv.reports.render import Written
-from edgecv.reports.table import Column, Line, Sheet
+from edgecv.reports.schema import ArtifactReport, Measured
 from edgecv.reports.wording import NONE, plain
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+
+class Column(NamedTuple):
+    """A column about an artifact.
+
+    cell: from a measured artifact to text. narrow: the heading in a terminal, which has no room for the
+    columns without one. words: text, aligned left, where the others are numbers.
+    """
+
+    group: str
+    heading: str
+    cell: Callable[[ArtifactReport, Measured], str]
+    narrow: str = ""
+    words: bool = False
+
+
+class Line(NamedTuple):
+    """A table's row: its name with what stands small below, and its cells.
+
+    mark: a word of warning beside the name. best: whether it stands out. bar: 0 to 1, drawn below the name.
+    instead: what is said where there are no cells.
+    """
+
+    name: str
+    cells: tuple[str, ...] = ()
+    below: str = ""
+    mark: str = ""
+    best: bool = False
+    bar: float | None = None
+    instead: str = ""
+
+
+class Sheet(NamedTuple):
+    """A table for the page and for Markdown. first: the heading of the names."""
+
+    title: str
+    note: str
+    first: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Neighbouring columns of one group, with their number."""
+        neighbours = itertools.groupby(self.columns, key=lambda column: column.group)
+        return [(group, len(list(members))) for group, members in neighbours]
 
 
 def text_column(heading: str, group: str = "", words: bool = False) -> Column:
@@ -20,17 +61,19 @@ def text_column(heading: str, group: str = "", words: bool = False) -> Column:
     return Column(group, heading, lambda _artifact, _measured: NONE, words=words)
 
 
-def markdown_sheet(sheet: Sheet, level: str = "##") -> list[str]:
+def markdown_sheet(sheet: Sheet) -> list[str]:
     """A sheet's title, note and rows as lines of Markdown."""
-    lines = ["", f"{level} {markdown(sheet.title)}"] if sheet.title else []
+    lines = ["", f"## {markdown(sheet.title)}"] if sheet.title else []
     lines += ["", markdown(sheet.note)] if sheet.note else []
+    if not sheet.lines:
+        return lines
     headings = [sheet.first, *(f"{column.group} {column.heading}".strip() for column in sheet.columns)]
-    lines += ["", _row(headings)]
+    lines += ["", markdown_row(headings)]
     lines.append("|---|" + "|".join("---" if column.words else "---:" for column in sheet.columns) + "|")
-    return [*lines, *(_row(_cells(line, len(sheet.columns))) for line in sheet.lines)]
+    return [*lines, *(markdown_row(_cells(line, len(sheet.columns))) for line in sheet.lines)]
 
 
-def _row(cells: list[str]) -> str:
+def markdown_row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(map(markdown, cells)) + " |"
 
 
@@ -47,23 +90,3 @@ def markdown(text: str) -> str:
     for character in "\\|`*_[]":
         text = text.replace(character, "\\" + character)
     return " ".join(text.split())
-
-
-def write_files(folder: Path, texts: Mapping[str, str], html: str, page: Callable[[], str]) -> Written:
-    """Write `texts` by their names into a folder, and the page as `html` where it can be made.
-
-    Older ones are replaced, other files left alone. Raises EdgecvError when the disk refuses.
-    """
-    note = None
-    files = dict(texts)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        files[html] = page()
-    except UsageError as error:
-        note = f"no {html}: {error}"
-        with writing(folder / html):
-            (folder / html).unlink(missing_ok=True)  # it would show the numbers of an older run
-    for name, text in files.items():
-        write_text(folder / name, text)
-    return Written(tuple(folder / name for name in files), note)

@@ -2,76 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from edgecv.reports.facts import drop_notes, notes, ruling, valid
-from edgecv.reports.schema import Accuracy, ArtifactReport, Measured, Report
-from edgecv.reports.wording import (  # noqa: F401  NONE and megabytes until show imports them from wording
+from edgecv.reports.schema import Accuracy, ArtifactReport, Report, Robustness
+from edgecv.reports.sheets import Column, Line, Sheet
+from edgecv.reports.wording import (
     INVALID,
     NONE,
     agreement,
     lost,
-    megabytes,
     ms,
     name,
     number,
     optional,
     plain,
+    plural,
     points_lost,
     share,
 )
+from edgecv.spec import Kind
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
-
-
-class Column(NamedTuple):
-    """A column about an artifact.
-
-    cell: from a measured artifact to text. narrow: the heading in a terminal, which has no room for the
-    columns without one. words: text, aligned left, where the others are numbers.
-    """
-
-    group: str
-    heading: str
-    cell: Callable[[ArtifactReport, Measured], str]
-    narrow: str = ""
-    words: bool = False
-
-
-class Line(NamedTuple):
-    """A table's row: its name with what stands small below, and its cells.
-
-    mark: a word of warning beside the name. best: whether it stands out. bar: 0 to 1, drawn below the name.
-    instead: what is said where there are no cells.
-    """
-
-    name: str
-    cells: tuple[str, ...] = ()
-    below: str = ""
-    mark: str = ""
-    best: bool = False
-    bar: float | None = None
-    instead: str = ""
-
-
-class Sheet(NamedTuple):
-    """A table for the page and for Markdown. first: the heading of the names."""
-
-    title: str
-    note: str
-    first: str
-    columns: tuple[Column, ...]
-    lines: tuple[Line, ...]
-
-    @property
-    def groups(self) -> list[tuple[str, int]]:
-        """Neighbouring columns of one group, with their number."""
-        neighbours = itertools.groupby(self.columns, key=lambda column: column.group)
-        return [(group, len(list(members))) for group, members in neighbours]
 
 
 ACCURACY_COLUMNS = (
@@ -129,11 +84,6 @@ def sheet(
     return Sheet(title, note, "Artifact", shown, tuple(lines))
 
 
-def heading(group: str, text: str, words: bool = False) -> Column:
-    """A column of a table whose rows are no artifacts."""
-    return Column(group, text, lambda _a, _m: NONE, words=words)
-
-
 def summary(report: Report) -> Sheet:
     """Every artifact, measured or skipped; the fastest that is valid stands out when there are several."""
     found = sheet(report, "All artifacts", "", columns(report), report.artifacts)
@@ -174,14 +124,58 @@ def terminal_table(report: Report) -> Table:
 
 def accuracy_table(accuracies: Iterable[Accuracy]) -> Table:
     accuracies = tuple(accuracies)
-    numbers = ("pictures", "top-1 %", "top-5 %", "agree %", "drop (95 % interval)")
+    numbers = ("pictures", "top-1 %", "top-5 %", "agree %", "drop (95 % interval)", "ECE %")
     table = _table([("artifact", True), *((heading, False) for heading in numbers)])
     for a in accuracies:
-        cells = (name(a), f"{a.n:,}", share(a.top1), share(a.top5), agreement(a), lost(a))
-        table.add_row(*cells)
+        cells = (f"{a.n:,}", share(a.top1), share(a.top5), agreement(a), lost(a), optional(a.ece, share))
+        table.add_row(name(a), *cells)
     unreadable = max((a.unreadable for a in accuracies), default=0)
     skipped = [f"{unreadable:,} unreadable pictures were skipped."] if unreadable else []
     return _captioned(table, [*drop_notes(accuracies), *skipped])
+
+
+def robustness_table(robustness: Mapping[Kind, Sequence[Robustness]]) -> Table:
+    """Top-1 in percent as the pictures are, and under each corruption."""
+    rows = {kind: found for kind, found in robustness.items() if found}
+    first = next(iter(rows.values()), ())
+    columns = robustness_columns(first)
+    headings = (heading.replace(" ", "\n") for _, heading, _ in columns)
+    table = _table([("artifact", True), *((heading, False) for heading in headings)])
+    for kind, found in rows.items():
+        table.add_row(name(kind), *(cell(found) for _, _, cell in columns))
+    return _captioned(table, [robustness_note(first)] if first else [])
+
+
+def robustness_note(rows: Sequence[Robustness]) -> str:
+    pictures = plural(rows[0].n, "picture")
+    return f"Top-1, % of {pictures}: each corruption at its strongest, the mean over all at every strength."
+
+
+def robustness_columns(
+    rows: Sequence[Robustness],
+) -> tuple[tuple[str, str, Callable[[Sequence[Robustness]], str]], ...]:
+    """(group, heading, an artifact's rows to text): clean, each corruption's strongest, and the mean."""
+    corruptions = dict.fromkeys(row.corruption for row in rows if row.strength)
+    strongest = max((row.strength for row in rows), default=0)
+    return (
+        ("", "clean", lambda rows: _mean(row.top1 for row in rows if row.strength == 0)),
+        *(
+            (
+                f"Top-1 at strength {strongest}, %",
+                plain(corruption),
+                lambda rows, c=corruption: _mean(
+                    row.top1 for row in rows if (row.corruption, row.strength) == (c, strongest)
+                ),
+            )
+            for corruption in corruptions
+        ),
+        ("", "mean of all", lambda rows: _mean(row.top1 for row in rows if row.strength)),
+    )
+
+
+def _mean(shares: Iterable[float]) -> str:
+    values = list(shares)
+    return share(sum(values) / len(values)) if values else NONE
 
 
 def _table(headings: Iterable[tuple[str, bool]]) -> Table:

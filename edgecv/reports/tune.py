@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import enum
+import functools
 import math
 import statistics
 import time
@@ -26,8 +27,9 @@ from edgecv.reports.messages import Job
 from edgecv.reports.process import SILENCE_S, Worker
 from edgecv.reports.tune_bound import Loss, bounded
 from edgecv.reports.tune_words import explain
+from edgecv.reports.wording import ms, number
 from edgecv.runtime.choice import engine_options
-from edgecv.runtime.engines import Options, installed
+from edgecv.runtime.engines import Entry, Options, installed
 from edgecv.runtime.replay import replay
 from edgecv.runtime.tuned import SCHEMA_VERSION, Tuned, board_key
 from edgecv.spec import Kind
@@ -35,14 +37,13 @@ from edgecv.spec import Kind
 if TYPE_CHECKING:
     from edgecv.devices import Selected
 
-FIRST_S = 0.15  # a candidate's turn in the first round; doubled in each
-WARM_S = (
-    0.1  # beside at least a few inferences: one that is still warming up is not far from where it will be
-)
+FIRST_S = 0.08  # a candidate's turn in the first round; doubled in each
+TURNS = 2  # a round, there and back: one alone may meet what disturbs it
+WARM_S, WARM = 0.1, 3  # after loading; each turn warms up again
 CLOSE = 1.10  # within so much of the best, a candidate is not dropped for a turn that short
 FINALISTS = 3
 FINAL_TURNS = 7
-FINAL_S = 0.4
+FINAL_S = 0.3
 LOW_MB = 200  # of memory left, below which candidates are not kept loaded between their turns
 ENERGY_S = 2.0  # a power sensor averages over a second or so
 
@@ -55,14 +56,30 @@ class Objective(str, enum.Enum):
     THROUGHPUT = "throughput"
 
     @property
-    def unit(self) -> str:
-        return {"latency": "ms", "energy": "mJ", "throughput": "ms"}[self.value]
+    def key(self) -> str:
+        """The name of its number, with the unit."""
+        return {"latency": "latency_ms", "energy": "energy_mj", "throughput": "inferences_per_s"}[self.value]
+
+    @property
+    def heading(self) -> str:
+        return {"latency": "ms", "energy": "mJ a frame", "throughput": "inferences/s"}[self.value]
+
+    def number(self, cost: float) -> float:
+        """A candidate's cost, as a user counts it: milliseconds an inference may be inferences a second."""
+        return 1000 / cost if self is Objective.THROUGHPUT else cost
+
+    def text(self, cost: float) -> str:
+        value = self.number(cost)
+        return ms(value) if self is Objective.LATENCY else number(value)
 
 
-@dataclass
+@dataclass(eq=False)
 class Candidate:
-    """One way to run the bundle. `costs`: of its turns in its last round, in the objective's unit, less is
-    better; `out` says why it is no candidate any more, "" for the finalists."""
+    """One way to run the bundle.
+
+    costs: of its turns so far, and of a finalist those of the final only; in the objective's unit, less is
+    better. out: why it is no candidate any more, "" for the finalists.
+    """
 
     artifact: Artifact
     options: Options
@@ -70,11 +87,15 @@ class Candidate:
     engine: str = ""
     costs: list[float] = field(default_factory=list)
     rounds: int = 0
+    final: bool = False
     out: str = ""
 
     @property
     def cost(self) -> float:
-        return statistics.median(self.costs) if self.costs else math.inf
+        """The median of the final turns; before it the best turn: what disturbs one only adds to it."""
+        if not self.costs:
+            return math.inf
+        return statistics.median(self.costs) if self.final else min(self.costs)
 
     @property
     def name(self) -> str:
@@ -164,27 +185,24 @@ def halve(
     measure: gives the cost of a turn of so many seconds, or raises EngineError, which ends a candidate.
     release: told of each that is dropped.
     """
-    running, seconds = list(candidates), ENERGY_S if objective is Objective.ENERGY else FIRST_S
-    rounds = max(math.ceil(math.log2(max(len(running), 1) / FINALISTS)), 0) + 1
-    number = 0
+    by_energy = objective is Objective.ENERGY
+    running, seconds, final_s = list(candidates), *((ENERGY_S, ENERGY_S) if by_energy else (FIRST_S, FINAL_S))
     while running:
-        number += 1
-        final = len(running) <= FINALISTS
-        turns = FINAL_TURNS if final else 1
-        _round(
-            running, measure, max(seconds, FINAL_S) if final else seconds, turns, tell, number / (rounds + 1)
-        )
-        running = sorted((c for c in running if not c.out), key=lambda c: c.cost)
-        if final:
+        tell_name = functools.partial(_tell_name, tell, 1 - len(running) / (len(candidates) + 1))
+        if len(running) <= FINALISTS:
+            for candidate in running:
+                candidate.costs, candidate.final = [], True
+            _round(running, measure, final_s, FINAL_TURNS, tell_name)
             break
+        _round(running, measure, seconds, TURNS, tell_name)
+        running = sorted((c for c in running if not c.out), key=lambda c: c.cost)
         kept = max(math.ceil(len(running) / 2), FINALISTS)
         for position, candidate in enumerate(running):
-            # Half at least leaves in two rounds, however close they are.
-            near = candidate.cost <= CLOSE * running[0].cost and position < max(
-                0.75 * len(running), FINALISTS
-            )
+            # A quarter leaves each round, however close they are.
+            near = candidate.cost <= CLOSE * running[0].cost and position < 0.75 * len(running)
             if position >= kept and not near:
-                candidate.out = "slower" if objective is not Objective.ENERGY else "takes more energy"
+                worse = "takes more energy" if by_energy else "slower"
+                candidate.out = f"{worse}, out in round {candidate.rounds}"
                 release(candidate)
         running = [c for c in running if not c.out]
         seconds *= 2
@@ -209,9 +227,18 @@ def _candidates(
         entry = installed(artifact.format)
         assert entry is not None
         for threads in counts:
-            for variant in ("", *entry.variants):
+            for variant in ("", *_variants(entry, artifact)):
                 options = engine_options(selected)._replace(threads=threads, variant=variant)
                 yield Candidate(artifact, options, loss)
+
+
+def _variants(entry: Entry, artifact: Artifact) -> list[str]:
+    """The engine's own ways to run this artifact that leave its answers, and so its accuracy, as they are."""
+    return [
+        variant.name
+        for variant in entry.variants
+        if not variant.changes_answers and (not variant.only or artifact.precision in variant.only)
+    ]
 
 
 class _Bench:
@@ -230,7 +257,7 @@ class _Bench:
         self._objective, self._power = objective, power
         self._streams = selected.detected.cores or 1
         self._workers: dict[str, Worker] = {}
-        self._loaded: dict[int, tuple[Worker, int]] = {}
+        self._loaded: dict[Candidate, tuple[Worker, int]] = {}
         self._watts: list[float] = []
         self._telemetry = Telemetry()
 
@@ -254,17 +281,17 @@ class _Bench:
 
     def release(self, candidate: Candidate) -> None:
         """Give its memory back; it is loaded again when it is measured again."""
-        worker, index = self._loaded.pop(id(candidate), (None, 0))
+        worker, index = self._loaded.pop(candidate, (None, 0))
         if worker and worker.alive:
             worker.unload(index)
 
     def _load(self, candidate: Candidate, job: Job) -> tuple[Worker, int]:
-        if id(candidate) not in self._loaded:
+        if candidate not in self._loaded:
             worker = self._worker(job)
-            loaded = worker.load(job, WARM_S)
+            loaded = worker.load(job, WARM_S, WARM)
             candidate.engine = loaded.engine
-            self._loaded[id(candidate)] = (worker, loaded.index)
-        return self._loaded[id(candidate)]
+            self._loaded[candidate] = (worker, loaded.index)
+        return self._loaded[candidate]
 
     def _worker(self, job: Job) -> Worker:
         """The engine's process; a new one when it has died, whose candidates are loaded again."""
@@ -292,6 +319,10 @@ class _Bench:
         )
 
 
+def _tell_name(tell: Callable[[str, float], None], share: float, name: str) -> None:
+    tell(name, share)
+
+
 def _round(
     running: Sequence[Candidate],
     measure: Measure,
@@ -301,7 +332,7 @@ def _round(
 ) -> None:
     """So many turns for each, one after the other and back again, so that drift hits all alike."""
     for candidate in running:
-        candidate.costs, candidate.rounds = [], candidate.rounds + 1
+        candidate.rounds += 1
     for turn in range(turns):
         for candidate in running if turn % 2 == 0 else reversed(running):
             if candidate.out:

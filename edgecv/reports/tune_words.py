@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgecv.reports.table import ms, number
+from edgecv.reports.wording import ms, number
 from edgecv.spec import Precision
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def explain(objective: str, max_drop: float, ranked: Sequence[Candidate], cores:
     rivals = [c for c in others if c.artifact.kind != winner.artifact.kind]
     is_float = winner.artifact.precision is Precision.FP32
     opposite = [c for c in rivals if (c.artifact.precision is Precision.FP32) is not is_float]
-    shown = dict.fromkeys(min(group, key=_rank) for group in (rivals, opposite) if group)
+    shown = dict.fromkeys(min(group, key=lambda c: c.cost) for group in (rivals, opposite) if group)
     for rival in shown:
         ratio = rival.cost / winner.cost
         what = f"{rival.artifact.kind} ({_cost(objective, rival, cores)} at its best)"
@@ -40,11 +40,6 @@ def explain(objective: str, max_drop: float, ranked: Sequence[Candidate], cores:
         lost = f"loses {points:.1f} points" if points > 0 else "loses nothing"
         sentences.append(f"It {lost} {winner.loss.source}, within your {max_drop:g}.")
     return " ".join(sentences)
-
-
-def _rank(candidate: Candidate) -> tuple[int, float]:
-    """Costs of the same round compare; who came further was better."""
-    return -candidate.rounds, candidate.cost
 
 
 def _cost(objective: str, candidate: Candidate, cores: int | None) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgecv.reports.schema import Accuracy, ArtifactReport
-from edgecv.spec import Interval, Precision
+from edgecv.spec import Interval, Kind, Precision
 
 NONE = "\N{EN DASH}"
 INVALID = "INVALID"
 
 
-def name(artifact: ArtifactReport | Accuracy) -> str:
+def name(artifact: ArtifactReport | Accuracy | Kind) -> str:
     return f"{artifact.format.value} {artifact.precision.value}"
 
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from edgecv.bundle import Artifact, Bundle
 from edgecv.devices import Selected
-from edgecv.errors import EngineMissing
+from edgecv.errors import DataError, EngineMissing
 from edgecv.runtime.engines import Options, installed, missing_message
 from edgecv.runtime.tuned import Tuned
+from edgecv.runtime.tuned import load as load_tuned
 from edgecv.spec import Format, Precision
 
 
@@ -23,6 +24,19 @@ class Choice(NamedTuple):
 def engine_options(selected: Selected) -> Options:
     """Threads from the profile; exact sums where this very CPU, not the profile's, would saturate."""
     return Options(selected.threads, bool(selected.detected.int8_saturates))
+
+
+def saved_choice(bundle: Bundle, selected: Selected, device: str = "auto") -> tuple[Tuned | None, str | None]:
+    """(what tune saved for this bundle and board, a note when the file is damaged).
+
+    Who names a device wants that, not what was measured best.
+    """
+    if device != "auto":
+        return None, None
+    try:
+        return load_tuned(bundle, selected.detected), None
+    except DataError as error:  # a run does not end for a file in the cache
+        return None, str(error)
 
 
 def choose(

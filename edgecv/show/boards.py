@@ -1,21 +1,26 @@
-"""Devices: what there are, and what this machine is."""
+"""Boards: their profiles, what this machine is, what is wrong with it, what another one needs."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgecv.show.terminal import new_console, new_table, print_facts
+from edgecv.show.terminal import new_console, new_table, print_facts, print_notes
 
 if TYPE_CHECKING:
-    from edgecv.devices import Detected
+    from edgecv.doctor import Diagnosis
+    from edgecv.remote.pack import Packed
 
 
 def device_list() -> None:
-    from edgecv.devices import load_profiles
+    from edgecv.devices import load_own, load_profiles
 
-    table = new_table("name", "board", "family", "threads", "int8", "first choice", numbers=0)
+    own = load_own()
+    files = {profile.name: path.name for path, profile in own.profiles.items()}
+    table = new_table("name", "board", "family", "threads", "int8", "first choice", "from", numbers=0)
     for profile in load_profiles():
         name = f"{profile.name} (default)" if profile.default_of_family else profile.name
         table.add_row(
@@ -25,16 +30,21 @@ def device_list() -> None:
             str(profile.inference.threads or "cores"),
             "saturates" if profile.inference.int8_saturates else "exact sums",
             str(profile.inference.kinds[0]),
+            files.get(profile.name, "EdgeCV"),
         )
     new_console().print(table)
+    print_notes([f"left out: {error}" for error in own.broken.values()])
 
 
 def device(name: str) -> None:
-    from edgecv.devices import get_profile
+    from edgecv.devices import get_profile, load_own
 
     profile = get_profile(name)
+    path = load_own().path_of(profile)
     console = new_console()
     console.print(f"{profile.title} ({profile.name}, family {profile.family.value})", style="bold")
+    if path:
+        console.print(f"from: {path}", soft_wrap=True)
     console.print(f"artifacts in order: {', '.join(str(kind) for kind in profile.inference.kinds)}")
     console.print(f"why: {profile.inference.why}")
     console.print(f"threads: {profile.inference.threads or 'the cores of the machine'}")
@@ -48,27 +58,66 @@ def device(name: str) -> None:
 
 
 def detected(as_json: bool) -> None:
-    import json
-
     from edgecv.devices import select
+    from edgecv.devices.accelerators import accelerators
+    from edgecv.devices.telemetry import Telemetry, power_mode, throttle_c
 
     selected = select("auto")
-    found: Detected = selected.detected
+    found = selected.detected
+    built_in = accelerators()
     facts = {
         "model": found.model,
         "profile": selected.profile.name,
+        "profile_file": str(found.origin) if found.origin else None,
         "architecture": found.architecture,
+        "cpu": found.cpu,
         "arithmetic": found.arithmetic,
         "cpu_features": sorted(found.cpu_features),
         "physical_cores": found.physical_cores,
         "logical_cores": found.logical_cores,
         "threads": selected.threads,
         "ram_mb": found.ram_mb,
+        "swap_mb": found.swap_mb,
+        "l4t": found.l4t,
+        "jetpack": found.jetpack,
         "int8_saturates": found.int8_saturates,
+        "power_mode": power_mode(),
+        "power_source": Telemetry().power_source,
+        "throttles_at_c": throttle_c(),
         "reason": found.reason,
         "note": selected.note,
     }
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        click.echo(json.dumps({**facts, "accelerators": [one._asdict() for one in built_in]}, indent=2))
         return
-    print_facts({name: value for name, value in facts.items() if name != "note" or value})
+    unsaid = ("note", "profile_file", "l4t", "jetpack")  # said only where there is something to say
+    print_facts({name: value for name, value in facts.items() if value or name not in unsaid})
+    for one in built_in:
+        click.echo(f"accelerator: {one.name} ({one.kind}), {one.where}: {one.usable}")
+    if not built_in:
+        click.echo("accelerators: none found")
+
+
+def new_device(path: Path, followed: bool) -> None:
+    click.echo(f"Wrote {path}" + ("; `--device auto` follows it here from now on" if followed else ""))
+
+
+def diagnosed(found: Diagnosis, as_json: bool) -> None:
+    from edgecv.doctor import words
+
+    if as_json:
+        click.echo(json.dumps(words.as_json(found), indent=2))
+    else:
+        new_console().print(words.text(found))
+
+
+def packed(done: Packed) -> None:
+    target = done.target
+    click.echo(
+        f"Wrote {done.path} ({done.bytes / 1e6:.0f} MB): {', '.join(done.engines)} for Python "
+        f"{target.python_number} on {target.machine}, glibc {target.glibc_number} or newer"
+    )
+    print_notes(done.notes)
+    click.echo(
+        f"On the board: tar xzf {done.path.name} && sh {done.path.name.removesuffix('.tar.gz')}/install.sh"
+    )

@@ -22,7 +22,7 @@ SENSITIVE = 10  # operations named without --operations
 def conversion(done: Conversion) -> None:
     """The bundle's artifacts with how near each is to the float source, and where the time went."""
     from edgecv.reports.findings import arithmetic
-    from edgecv.reports.table import megabytes
+    from edgecv.reports.wording import megabytes
 
     manifest = done.bundle.manifest
     labelled = any(artifact.verified and artifact.verified.labelled for artifact in manifest.artifacts)

@@ -24,9 +24,19 @@ class _Stages:
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._whole: TaskID | None = None
+        self._lines = os.environ.get("EDGECV_PROGRESS") == "lines"  # for a program that runs this one
+
+    def say(self, text: str) -> None:
+        """A line on stderr, above the bars."""
+        if self._bars.disable:
+            click.echo(text, err=True)
+        else:
+            self._bars.console.print(text, markup=False, highlight=False)
 
     def share(self, what: str, done: float) -> None:
         """Show `what` is being done and the share of everything that is done, 0 to 1."""
+        if self._lines:
+            click.echo(f"edgecv-progress {min(done, 1.0):.3f} {what}", err=True)
         if self._whole is None:
             self._whole = self._bars.add_task(what, total=100)
         self._bars.update(self._whole, description=what, completed=int(100 * done))

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from fakes import write_bundle
@@ -131,9 +132,15 @@ def test_openvino_rounds_by_fake_quantize(tmp_path: Path) -> None:
     path = tmp_path / "m.xml"
     openvino.save_model(openvino.Model([ops.relu(biased)], [x]), path, compress_to_fp16=False)
     (operation,) = found(path).operations
-    assert operation == Operation(
-        name="c", operator="Convolution+Add+ReLU", precision="int8", macs=8 * 8 * 4 * 3, parameters=12 + 4
+    assert msgspec.structs.replace(operation, names=()) == Operation(
+        name="c",
+        operator="Convolution+Add+ReLU",
+        precision="int8",
+        macs=8 * 8 * 4 * 3,
+        parameters=12 + 4,
+        activations=8 * 8 * 3 + 8 * 8 * 4,
     )
+    assert operation.names[0] == "c"  # the others are OpenVINO's own
 
 
 def test_halved_weights(tmp_path: Path) -> None:
@@ -153,19 +160,19 @@ def test_halved_weights(tmp_path: Path) -> None:
         (
             "q, s, z = DynamicQuantizeLinear(x) [m] y = MatMulInteger(q, w, z)",
             {"w": [[1, 2, 3]] * 4},
-            ("m", "MatMulInteger", "dynamic", 5 * 4 * 3, 12),
+            ("m", "MatMulInteger", "dynamic", 5 * 4 * 3, 12, 20 + 15 + 1, ("m", "y")),  # and a zero point
         ),
         # a transposed convolution: every value that goes in meets 2 * 2 * 3 weights
         (
             "t = Reshape(x, shape) [m] y = ConvTranspose <strides = [2, 2]> (t, k)",
             {"shape": [1, 1, 5, 4], "k": (1, 3, 2, 2)},
-            ("m", "ConvTranspose", "fp32", 20 * 12, 12),
+            ("m", "ConvTranspose", "fp32", 20 * 12, 12, 20 + 3 * 10 * 8, ("m", "y")),
         ),
         # a bias behind a product belongs to it
         (
             "[m] a = MatMul(x, v) y = Add(a, bias)",
             {"v": (4, 3), "bias": (3,)},
-            ("m", "MatMul+Add", "fp32", 60, 15),
+            ("m", "MatMul+Add", "fp32", 60, 15, 20 + 15, ("m", "y", "a")),
         ),
     ],
 )
@@ -180,6 +187,8 @@ def test_products(body: str, constants: dict, expected: tuple, tmp_path: Path) -
             precision=expected[2],
             macs=expected[3],
             parameters=expected[4],
+            activations=expected[5],
+            names=expected[6],
         ),
     )
 
@@ -224,6 +233,8 @@ def test_a_bundle(tmp_path: Path) -> None:
         "precision": "fp32",
         "macs": MACS["stem"],
         "parameters": PARAMETERS["stem"],
+        "activations": 8 * 8 * 3 + 8 * 8 * 4,
+        "names": ["stem", "r", "s"],
     }
 
 

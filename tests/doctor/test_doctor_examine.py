@@ -17,6 +17,7 @@ from edgecv.doctor import Diagnosis, Group, examine, words
 from edgecv.doctor.child import Answer, ask
 from edgecv.doctor.machine import Machine
 from edgecv.errors import DeviceError, UsageError
+from edgecv.runtime.deaths import HINTS
 from edgecv.runtime.engines import ENGINES, Options
 
 DEADLY = "import os, signal\nos.kill(os.getpid(), signal.SIG{})\n"
@@ -46,10 +47,10 @@ def broken_module(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> s
         ("import sys; sys.exit('gone')", Answer(error="exit status 1: gone")),
         (
             DEADLY.format("ILL"),
-            Answer(error="the wheel needs CPU instructions that this machine lacks (SIGILL)", died="SIGILL"),
+            Answer(error=f"it died of SIGILL; {HINTS['SIGILL']}", died="SIGILL"),
         ),
-        (DEADLY.format("SEGV"), Answer(error="it crashes (SIGSEGV)", died="SIGSEGV")),
-        (DEADLY.format("RTMIN"), Answer(error="it crashes (SIGRTMIN)", died="SIGRTMIN")),
+        (DEADLY.format("SEGV"), Answer(error="it died of SIGSEGV", died="SIGSEGV")),
+        (DEADLY.format("RTMIN"), Answer(error="it died of SIGRTMIN", died="SIGRTMIN")),
     ],
 )
 def test_what_an_import_does_is_an_answer(

@@ -76,6 +76,7 @@ def test_an_archive_installs_without_a_network(bundle: Bundle, tmp_path: Path, m
     assert done.returncode == 0, done.stderr
     assert f"'{folder}/env/bin/edgecv' bench '{folder}/bundle/tiny'" in done.stdout
     code = "import ai_edge_litert.interpreter, cv2, onnxruntime, edgecv; print(edgecv.__file__)"
+    words = [f"{folder}/env/bin/python", "-c", code]
     shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert shown.stdout.startswith(str(folder / "env")), shown.stderr
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.errors import EngineError
-from edgecv.runtime.engines import Options
+from edgecv.runtime.engines import Options, Timed
 from edgecv.runtime.engines.fake import FakeEngine
 
 
@@ -109,3 +109,30 @@ class OneStreamEngine(FakeEngine):
         OneStreamEngine.opened += 1
         if OneStreamEngine.opened > 1:
             raise EngineError(f"{path}: no memory for a second arena")
+
+
+class SlowFloatEngine(FakeEngine):
+    """Some milliseconds longer on a float file."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path, options)
+        self._size = 700 if "fp32" in path.name else 10
+
+    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        square = np.ones((self._size, self._size), np.float32)
+        np.dot(square, square)
+        return super().infer(image)
+
+
+class WrongInt8Engine(SlowFloatEngine):
+    """Its int8 file is fast, and the first class whatever it is shown."""
+
+    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits = super().infer(image)
+        return logits if self._size == 700 else np.random.default_rng(0).random(logits.shape, np.float32)
+
+
+def dying_profile(_path: Path, _options: Options, _image: NDArray[np.uint8], _runs: int) -> tuple[Timed, ...]:
+    """An engine that answers, and ends its process when it is to time its operations."""
+    os.kill(os.getpid(), signal.SIGILL)
+    return ()

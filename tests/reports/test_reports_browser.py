@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 from conversion_samples import make_manifest, make_worst
+from page_browser import CHROMIUM, Browser, Tab, chromium
 from reports_full import make_full_report
 from reports_samples import SPREAD, THROTTLED, WARNING
 
@@ -16,8 +16,6 @@ from edgecv.reports import conversion
 from edgecv.reports.render import write_reports
 from edgecv.reports.wording import NONE
 
-sys.path.append(str(Path(__file__).parents[1] / "runtime"))
-from page_browser import CHROMIUM, Browser, Tab, chromium
 
 pytestmark = [
     pytest.mark.slow,

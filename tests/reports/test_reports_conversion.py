@@ -35,7 +35,7 @@ from edgecv.reports.findings import (
     trial_cells,
     verdict,
 )
-from edgecv.reports.table import NONE
+from edgecv.reports.wording import NONE
 from edgecv.reports.worst import thumbnail, worst_pictures
 from edgecv.spec import Color, Drop, Format, Kind, Precision, Preprocess
 

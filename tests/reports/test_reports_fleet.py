@@ -183,13 +183,10 @@ def test_whatever_can_be_decoded_is_merged(reports: list[Report], force: bool) -
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium here to look at the pages with")
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to look at the pages with")
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_pages_fit(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_fit(width: int, tmp_path: Path) -> None:
     """Nothing is wider than the window, tables scroll by themselves and sort, and nothing is loaded."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "runtime"))
-    from page_browser import chromium
-
     bad = with_drop(make_report(reasons=(THROTTLED,), base_ms=(60.0, 30.0)), 0.3)
     reports, names = [GOOD, bad], ["kitchen", "a-board-with-a-rather-long-name-at-the-gate"]
     pages = [

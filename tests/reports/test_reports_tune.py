@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from edgecv.bundle import Agreement, Artifact, Bundle, describe_file
 from edgecv.devices import Selected
 from edgecv.errors import DataError, EngineError, EngineMissing, UsageError
+from edgecv.reports import tune as tune_module
 from edgecv.reports.tune import Candidate, Objective, halve, thread_counts, tune
 from edgecv.reports.tune_bound import Loss, bounded
 from edgecv.reports.tune_words import explain
@@ -48,7 +49,7 @@ def candidate(kind: str, threads: int = 1, variant: str = "", points: float = 0.
 
 
 class Board:
-    """Turns cost what the table says, give or take `noise`; a third candidate of every table fails if asked."""
+    """Turns cost what the table says, give or take `noise`."""
 
     def __init__(self, true_ms: dict[int, float], noise: float = 0.0) -> None:
         self._true_ms, self._noise = true_ms, noise
@@ -58,7 +59,7 @@ class Board:
     def measure(self, one: Candidate, seconds: float) -> float:
         self.seconds += seconds
         # The longer the turn, the less noise is left in its median.
-        spread = self._noise / math.sqrt(seconds / 0.15)
+        spread = self._noise / math.sqrt(seconds / 0.08)
         return self._true_ms[id(one)] * float(np.exp(spread * self._random.standard_normal()))
 
 
@@ -75,7 +76,7 @@ def test_without_noise_the_best_wins(costs: list[float]) -> None:
     assert true_ms[id(ranked[0])] == min(costs)
     assert not ranked[0].out
     # Who was dropped says so, and the finalists were measured several times.
-    assert all(one.out == "slower" for one in ranked[3:])
+    assert all(one.out.startswith("slower, out in round ") for one in ranked[3:])
     assert all(len(one.costs) == 7 for one in ranked if not one.out)
 
 
@@ -187,7 +188,7 @@ def test_nothing_keeps_the_bound_or_nothing_is_installed(
     with pytest.raises(UsageError, match="onnx:int8: the bundle does not say"):
         tune(bundle, int8, selected, max_drop=0.5)
     use_engine(Format.ONNX, None)
-    with pytest.raises(EngineMissing, match=r"edgecv\[onnx\]"):
+    with pytest.raises(EngineMissing, match="no engine for onnx files is installed"):
         tune(bundle, int8, selected, max_drop=0.5)
     with pytest.raises(UsageError, match="--power-command"):
         tune(bundle, int8, selected, max_drop=0.5, objective=Objective.ENERGY)
@@ -245,6 +246,13 @@ def test_the_choice_is_explained(objective: str, ranked: list[Candidate], says: 
 
 
 @pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns as short as engines allow that take no time."""
+    for name, value in (("FIRST_S", 0.01), ("FINAL_S", 0.02), ("FINAL_TURNS", 3), ("WARM_S", 0.0)):
+        monkeypatch.setattr(tune_module, name, value)
+
+
+@pytest.fixture
 def sound(tmp_path: Path) -> Bundle:
     """The tiny bundle with golden samples that the fake engine answers rightly, and int8 that loses 0.1."""
     bundle = write_bundle(tmp_path / "sound")
@@ -259,6 +267,7 @@ def sound(tmp_path: Path) -> Bundle:
     return Bundle.open(bundle.root)
 
 
+@pytest.mark.usefixtures("hurried")
 def test_the_slow_one_loses_and_the_broken_one_is_out(
     sound: Bundle, selected: Selected, use_engine: Use
 ) -> None:
@@ -285,6 +294,7 @@ def test_the_slow_one_loses_and_the_broken_one_is_out(
     assert set(told) >= {c.name for c in done.candidates}
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_artifact_that_answers_wrongly_here_is_not_chosen(
     sound: Bundle, selected: Selected, use_engine: Use
 ) -> None:
