@@ -6,6 +6,7 @@ its end.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +39,14 @@ class Job(Struct):
 
     @property
     def name(self) -> str:
-        """Without the folder: reports are shared."""
         return f"{Path(self.path).name}: {self.entry.name}"
+
+    def shareable(self, message: str) -> str:
+        """Without the names of the user's folders: reports are shown to others."""
+        if Path(self.path).is_absolute():
+            message = message.replace(f"{Path(self.path).parent}{os.sep}", "")
+        home = os.path.expanduser("~")  # Path's raises where there is none
+        return message.replace(f"{home}{os.sep}", f"~{os.sep}")
 
 
 class Load(Struct, tag=True):

@@ -136,13 +136,13 @@ class Worker:
                 if isinstance(reply, Done):
                     return msgspec.json.decode(reply.result, type=type)
                 if isinstance(reply, Failed):
-                    raise EngineError(_shareable(reply.message, job))
+                    raise EngineError(job.shareable(reply.message))
         except TimeoutError:
             self.close()
             text = f"{job.name} gave no sign of life for {self._silence_s:g} s and was stopped"
             raise EngineError(text) from None
         except (EOFError, BrokenPipeError):
-            raise EngineError(_shareable(f"{job.name} died: {self._epitaph()}", job)) from None
+            raise EngineError(job.shareable(f"{job.name} died: {self._epitaph()}")) from None
 
     def _send(self, data: bytes) -> None:
         """Write it all; TimeoutError when nobody reads it."""
@@ -183,14 +183,6 @@ class Worker:
         text = cause(code) + _last_line(self._stderr)
         self.close()
         return text
-
-
-def _shareable(message: str, job: Job) -> str:
-    """Without the names of the user's folders: reports are shown to others."""
-    if Path(job.path).is_absolute():
-        message = message.replace(f"{Path(job.path).parent}{os.sep}", "")
-    home = os.path.expanduser("~")  # Path's raises where there is none
-    return message.replace(f"{home}{os.sep}", f"~{os.sep}")
 
 
 def _last_line(stderr: IO[Any]) -> str:

@@ -146,9 +146,9 @@ def tune(
     tell = progress or (lambda _what, _share: None)
     began = time.monotonic()
     inside, excluded = bounded(bundle, artifacts, selected, max_drop, data, tell)
-    candidates = list(_candidates(inside, selected, objective))
+    candidates = list(candidates_of(inside, selected, objective))
     with contextlib.ExitStack() as stack:
-        bench = _Bench(bundle, stack, silence_s, objective, selected, power)
+        bench = Bench(bundle, stack, silence_s, objective, selected, power)
         ranked = halve(candidates, bench.measure, objective, tell, bench.release)
     winner = next((c for c in ranked if not c.out and _answers_right(bundle, c)), None)
     if winner is None:
@@ -215,9 +215,10 @@ def thread_counts(cores: int, logical: int) -> tuple[int, ...]:
     return tuple(sorted({*doubling, cores, logical}))
 
 
-def _candidates(
+def candidates_of(
     inside: Iterable[tuple[Artifact, Loss]], selected: Selected, objective: Objective
 ) -> Iterable[Candidate]:
+    """Every way to run these artifacts here that may be the best."""
     detected = selected.detected
     cores = detected.cores or selected.threads
     counts = thread_counts(cores, detected.logical_cores or cores)
@@ -241,7 +242,7 @@ def _variants(entry: Entry, artifact: Artifact) -> list[str]:
     ]
 
 
-class _Bench:
+class Bench:
     """Measures candidates in one child process an engine, loading each when its first turn comes."""
 
     def __init__(

@@ -14,11 +14,15 @@ from edgecv.spec import Format, Precision
 
 
 class Choice(NamedTuple):
-    """The artifact to run, how its engine is to run, and a note where there is something to say."""
+    """The artifact to run, how its engine is to run, and a note where there is something to say.
+
+    engine: what it was chosen with, by name and version; None for a choice that was not measured.
+    """
 
     artifact: Artifact
     options: Options
     note: str | None
+    engine: str | None = None
 
 
 def engine_options(selected: Selected) -> Options:
@@ -55,7 +59,7 @@ def choose(
         found := next((a for a in artifacts if a.kind == tuned.kind and installed(a.format)), None)
     ):
         options = engine_options(selected)._replace(threads=tuned.threads, variant=tuned.variant)
-        return Choice(found, options, f"chosen by `edgecv tune` on {tuned.created[:10]}")
+        return Choice(found, options, f"chosen by `edgecv tune` on {tuned.created[:10]}", tuned.engine)
     order = selected.profile.inference.kinds
     ranked = sorted(artifacts, key=lambda artifact: order.index(artifact.kind))
     for artifact in ranked:

@@ -90,7 +90,7 @@ def open_session(
 
     Raises EngineError, SourceError, SinkError or UsageError for what cannot be opened.
     """
-    artifact, options, _ = choice
+    artifact, options = choice.artifact, choice.options
 
     def load() -> Engine:
         return open_engine(bundle.path(artifact), artifact, options)
@@ -101,6 +101,8 @@ def open_session(
         # The engine first: a live source would drop frames, and count them, while a model loads.
         engine = load()
         stack.callback(engine.close)
+        if choice.engine not in (None, engine.name):
+            notes = (*notes, f"tuned with {choice.engine}, and this is {engine.name}: `edgecv tune` again")
         # A camera's hardware may shrink its pictures where nobody but the model looks at them.
         looked_at = settings.regions or wanted.serve is not None or any(map(takes_pictures, wanted.out))
         source = stack.enter_context(

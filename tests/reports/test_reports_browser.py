@@ -16,7 +16,6 @@ from edgecv.reports import conversion
 from edgecv.reports.render import write_reports
 from edgecv.reports.wording import NONE
 
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to look at the page with"),

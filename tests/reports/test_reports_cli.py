@@ -163,9 +163,15 @@ def test_tune_says_saves_and_forgets(floats: Bundle) -> None:
     with api.open_run(floats.root, "synthetic:32x32", frames=1) as session:
         assert any("chosen by `edgecv tune`" in note for note in session.notes)
         assert session.options.threads == told["choice"]["threads"]
+        assert not any("again" in note for note in session.notes)
+    # After an upgrade of the engine it is time to tune again.
+    path = Path(told["saved"])
+    path.write_text(path.read_text().replace("doubling 1.0", "doubling 0.9"))
+    with api.open_run(floats.root, "synthetic:32x32", frames=1) as session:
+        assert "tuned with doubling 0.9, and this is doubling 1.0: `edgecv tune` again" in session.notes
     for other in ({"device": "rpi"}, {"threads": 1}):
         with api.open_run(floats.root, "synthetic:32x32", frames=1, **other) as session:
-            assert not any("tune" in note for note in session.notes)
+            assert not any("tune`" in note for note in session.notes)
     assert "Forgotten" in invoke("tune", floats.root, "--forget").stdout
     assert "no choice" in invoke("tune", floats.root, "--forget").stdout
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from page_browser import CHROMIUM, chromium
 from reports_page import Page
 from reports_samples import SPREAD, THROTTLED, make_report
 from reports_strategies import anything

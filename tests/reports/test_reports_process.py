@@ -76,15 +76,15 @@ def worker() -> Iterator[Worker]:
 @pytest.mark.parametrize(
     ("engine", "message"),
     [
-        ("UnloadableEngine", "model.fp32.onnx: not a model$"),
+        ("UnloadableEngine", "not a model$"),
         # an exception that is not ours, after 15 good answers
         ("RaisingEngine", "test-engine failed: RuntimeError: arena exhausted$"),
         ("FewClassesEngine", f"gives 3 scores for {CLASSES} labels$"),
-        ("NoSuchEngine", "AttributeError: .*NoSuchEngine"),
+        ("NoSuchEngine", "test-engine failed: AttributeError: .*NoSuchEngine"),
     ],
 )
 def test_a_failing_engine_is_one_line(bundle: Bundle, worker: Worker, engine: str, message: str) -> None:
-    with pytest.raises(EngineError, match=message) as caught:
+    with pytest.raises(EngineError, match=f"^model.fp32.onnx: {message}") as caught:
         worker.load(job(bundle, engine))
     assert "\n" not in str(caught.value)
     assert worker.alive
@@ -116,6 +116,28 @@ def test_a_process_that_hangs_is_stopped(bundle: Bundle) -> None:
         with pytest.raises(EngineError, match=r"gave no sign of life for 1.5 s and was stopped$"):
             worker.load(job(bundle, "HangingEngine"))
         assert not process.is_running()
+
+
+@pytest.mark.parametrize(
+    ("message", "shared"),
+    [
+        # the bundle's own files go by their names
+        ("/home/ann/.cache/b/model.onnx: not a model", "model.onnx: not a model"),
+        # others of the user's, too, and twice in a line
+        ("no /home/ann/lib/a.so, /home/ann/lib/b.so", "no ~/lib/a.so, ~/lib/b.so"),
+        # what is the system's, and what only looks alike
+        ("no /usr/lib/a.so in /home/anna/lib", "no /usr/lib/a.so in /home/anna/lib"),
+    ],
+)
+def test_messages_name_no_folder_of_the_user(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, message: str, shared: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    asked = msgspec.structs.replace(job(bundle, "DoublingEngine"), path="/home/ann/.cache/b/model.onnx")
+    assert asked.shareable(message) == shared
+    assert asked.name == "model.onnx: test-engine"
+    near = msgspec.structs.replace(asked, path="model.onnx")
+    assert near.shareable("../model.onnx: not a model") == "../model.onnx: not a model"
 
 
 PARENT = """

@@ -9,20 +9,23 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
-from reports_full import make_full_report
+from reports_full import CORRUPTIONS, make_full_report
 from reports_page import Page
 from reports_samples import SPREAD, THROTTLED, WARNING, make_report
 from rich.console import Console
 
 from edgecv.errors import EdgecvError, UsageError
 from edgecv.reports.facts import condition_rows, headlines, notes, ruling, title
+from edgecv.reports.page_accuracy import robustness_sheet
+from edgecv.reports.page_sheets import operation_sheets
 from edgecv.reports.plots_latency import pareto
 from edgecv.reports.render import load_report, render_html, render_markdown, write_reports
 from edgecv.reports.schema import Fault, Reason, Report, Verdict, WrongPicture
-from edgecv.reports.table import accuracy_table, terminal_table
+from edgecv.reports.table import accuracy_table, robustness_table, terminal_table
 from edgecv.reports.wording import NONE, change, ms, number
-from edgecv.spec import Drop
+from edgecv.spec import Drop, Format, Kind, Precision
 
 HOSTILE = '<script>alert("x")</script> | **b** [red]&amp;[/red] \x1b[2J `c`'
 
@@ -138,7 +141,7 @@ def test_markdown() -> None:
     # nearest rank of 8.00, 8.01, .. 9.99: the 100th, 180th, 198th and 200th sample
     assert "| onnx int8 (Engine 1.0) | 90.5 | +0.8 | 8.99 | 9.79 | 9.97 | 9.99 |" in text
     assert "| 98.0 | +0.8 (-0.3 to +1.9) | 97.0 | 95.7 to 97.9 | 3.1 |" in text  # of the accuracies
-    assert '- tflite int8 skipped: no engine: pip install "edgecv\\[tflite\\]"' in text
+    assert f'| tflite int8 | skipped: no engine: pip install "edgecv\\[tflite\\]" | {NONE} |' in text
     assert "| Temperature | 50.0 → 63.5 °C (before → after) |" in text
     assert "| Load, 1 min | 0.10 → unknown (before → after) |" in text
     assert text.endswith("## Rule\n\nnearest-rank\n")
@@ -320,8 +323,8 @@ def test_terminal_table_is_not_markup() -> None:
 def test_accuracy_table() -> None:
     scores = [row.accuracy for row in make_report().artifacts if row.accuracy]
     lines = [" ".join(line.split()) for line in _terminal(accuracy_table(scores)).split("\n")]
-    assert f"onnx fp32 1,000 91.3 98.0 float {NONE}" in lines
-    assert "onnx int8 1,000 90.5 98.0 97.0 +0.8 (-0.3 to +1.9)" in lines
+    assert f"onnx fp32 1,000 91.3 98.0 float {NONE} 3.1" in lines
+    assert "onnx int8 1,000 90.5 98.0 97.0 +0.8 (-0.3 to +1.9) 3.1" in lines
     assert "2 unreadable pictures were skipped." in lines
     assert "On 1,000 pictures that of onnx int8 cannot be told from 0." in " ".join(lines)
     clear = Drop(points=0.8, low=0.1, high=1.5, images=1000, basis="labels")
@@ -329,6 +332,42 @@ def test_accuracy_table() -> None:
     assert "Drop: top-1 points lost against float" in text
     assert "cannot" not in text
     assert "Drop" not in _terminal(accuracy_table(scores[:1]))
+
+
+def test_robustness_is_alike_everywhere(full: Report) -> None:
+    rows = {a.kind: a.robustness for a in full.artifacts}
+    text = _terminal(robustness_table({**rows, next(iter(rows)): rows[Kind(Format.ONNX, Precision.FP32)]}))
+    lines = [" ".join(line.split()) for line in text.split("\n")]
+    sheet = robustness_sheet(full)
+    assert sheet is not None
+    assert [column.heading for column in sheet.columns] == ["clean", *CORRUPTIONS, "mean of all"]
+    for line in sheet.lines[1:]:
+        assert f"{line.name} {' '.join(line.cells)}" in lines
+        assert f"| {line.name} " in render_markdown(full)
+    # clean is strength 0; the strongest is the one of 5; the mean leaves out what is clean
+    first = rows[Kind(Format.ONNX, Precision.FP32)]
+    strong = next(row for row in first if (row.corruption, row.strength) == ("defocus", 5))
+    clean = next(row.top1 for row in first if row.strength == 0)
+    mean = np.mean([row.top1 for row in first if row.strength])
+    cells = sheet.lines[2].cells
+    assert (cells[0], cells[3], cells[-1]) == tuple(
+        f"{100 * value:.1f}" for value in (clean, strong.top1, mean)
+    )
+    assert "Top-1, % of 200 pictures" in text
+    assert max(len(line) for line in text.split("\n")) <= 80
+    assert _terminal(robustness_table({Kind(Format.ONNX, Precision.INT8): ()})).strip()
+
+
+@pytest.mark.parametrize("fault", [Fault.LOAD, Fault.STOLEN])
+def test_peaks_of_a_busy_machine_are_not_used(full: Report, fault: Fault) -> None:
+    assert "Peak: how near it comes" in render_markdown(full)
+    assert any(line.cells[3] != NONE for sheet in operation_sheets(full) for line in sheet.lines)
+    reason = Reason(fault=fault, message="0.4 cores' time", artifact="onnx:int8")
+    busy = msgspec.structs.replace(full, verdict=Verdict(reasons=(reason,)))
+    assert {line.cells[3] for sheet in operation_sheets(busy) for line in sheet.lines} == {NONE}
+    text = render_markdown(busy)
+    assert "left out: it was measured while the machine was busy." in text
+    assert "| Measured peaks | 57.3 GFLOP/s, 6.10 GB/s; the machine was busy |" in text
 
 
 def test_unknown_conditions_say_so() -> None:
@@ -358,8 +397,12 @@ def test_title_and_notes() -> None:
     report = msgspec.structs.replace(report, conditions=c, artifacts=(first, *others))
     assert title(report) == "tiny on rpi5"
     assert notes(report)[0] == "onnx fp32: no camera scenario: it failed"
-    for text in (render_markdown(report), _terminal(terminal_table(report), 200)):
-        assert "no camera scenario" in text
+    for text in (render_markdown(report), render_html(report), _terminal(terminal_table(report), 200)):
+        assert "onnx fp32: no camera scenario: it failed" in text
+    # said once where it is alike for several
+    second = msgspec.structs.replace(first, format=Format.TFLITE)
+    both = msgspec.structs.replace(report, artifacts=(first, second))
+    assert notes(both)[0] == "onnx fp32, tflite fp32: no camera scenario: it failed"
 
 
 def test_pareto() -> None:

@@ -443,7 +443,7 @@ def test_the_profile_chooses(
     expected: str,
 ) -> None:
     without(monkeypatch, *missing)
-    artifact, _, note = choose(bundle, select(device), format, precision)
+    artifact, _, note, _ = choose(bundle, select(device), format, precision)
     assert str(artifact.kind) == expected
     assert (note is None) == (not missing)
     if note:
