@@ -15,9 +15,12 @@ import time
 from pathlib import Path
 
 from edgecv.api import open_bundle, select_device
+from edgecv.reports.monitor import Monitor
 from edgecv.reports.process import SILENCE_S
-from edgecv.reports.tune import Bench, Candidate, Objective, candidates_of, tune
+from edgecv.reports.tune import tune
+from edgecv.reports.tune_bench import Bench
 from edgecv.reports.tune_bound import bounded
+from edgecv.reports.tune_candidates import Candidate, Objective, candidates_of
 
 TURNS, TURN_S = 10, 1.0
 
@@ -46,7 +49,7 @@ def main() -> None:
     began_s = time.perf_counter()
     with contextlib.ExitStack() as stack:
         found = exhaustive(
-            candidates, Bench(bundle, stack, SILENCE_S, Objective.LATENCY, selected, power=None)
+            candidates, Bench(bundle, stack, SILENCE_S, Objective.LATENCY, selected, Monitor())
         )
     everything_s = time.perf_counter() - began_s
     ranked = sorted(found.items(), key=lambda pair: pair[1])
@@ -57,12 +60,10 @@ def main() -> None:
     for _ in range(given.times):
         done = tune(bundle, bundle.manifest.artifacts, selected, max_drop=given.max_drop)
         regret = found[done.winner.name] / ranked[0][1] - 1
-        share = done.seconds / everything_s
-        runs.append({"winner": done.winner.name, "regret": regret, "seconds": done.seconds, "share": share})
-        print(
-            f"tune: {done.winner.name}, {100 * regret:+.1f} % regret, {done.seconds:.1f} s, {share:.2f} of it"
-        )
-        sys.stdout.flush()
+        took_s, share = done.seconds, done.seconds / everything_s
+        runs.append({"winner": done.winner.name, "regret": regret, "seconds": took_s, "share": share})
+        said = f"{100 * regret:+.1f} % regret, {took_s:.1f} s, {share:.2f} of the exhaustive time"
+        print(f"tune: {done.winner.name}, {said}", flush=True)
     if given.json:
         given.json.write_text(json.dumps({"exhaustive_s": everything_s, "ms": found, "tune": runs}, indent=1))
 

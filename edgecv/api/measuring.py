@@ -169,16 +169,14 @@ def tune(
     max_drop: top-1 points that may be lost against float, on `data` where it is given, else as the conversion
     measured it. objective: latency, energy or throughput. Gives where the choice was saved, too.
     """
-    from edgecv.devices.telemetry import Telemetry
     from edgecv.reports.monitor import power_command as reader
-    from edgecv.reports.tune import Objective
     from edgecv.reports.tune import tune as search
+    from edgecv.reports.tune_candidates import Objective
     from edgecv.runtime import tuned
 
     if not 0 <= max_drop <= 100:
         raise UsageError(f"--max-drop {max_drop:g}: give percentage points from 0 to 100")
-    sensor = Telemetry()
-    power = reader(power_command) if power_command else lambda: sensor.read().power_w
+    power = reader(power_command) if power_command else None
     selected, opened = select_device(), open_bundle(bundle)
     done = search(
         opened,

@@ -9,7 +9,7 @@ from edgecv.reports.wording import ms, number
 from edgecv.spec import Precision
 
 if TYPE_CHECKING:
-    from edgecv.reports.tune import Candidate
+    from edgecv.reports.tune_candidates import Candidate
 
 _BETTER = {"latency": "faster", "energy": "more frugal", "throughput": "faster"}
 

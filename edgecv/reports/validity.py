@@ -74,6 +74,12 @@ def judge(plan: Plan, conditions: Conditions, artifacts: Sequence[ArtifactReport
     return Verdict(reasons=tuple(reasons), warnings=(*findings, *_warnings(conditions)))
 
 
+def disturbances(conditions: Conditions) -> tuple[Reason, ...]:
+    """What spoils any measurement, whatever is measured: throttling, other programs, the hypervisor, swap."""
+    throttled = (*_throttled(conditions, supply=True), *_throttled(conditions, supply=False))
+    return (*throttled, *_taken(conditions))
+
+
 def sentence(reason: Reason) -> str:
     """A reason's message, with its artifact where it has one."""
     return f"{reason.artifact}: {reason.message}" if reason.artifact else reason.message

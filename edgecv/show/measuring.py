@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from edgecv.reports.gates import Failure
     from edgecv.reports.pages import Written
     from edgecv.reports.schema import Report
-    from edgecv.reports.tune import Candidate, Tuning
+    from edgecv.reports.tune import Tuning
+    from edgecv.reports.tune_candidates import Candidate
     from edgecv.runtime.replay import Replayed
 
 SHOWN = 12  # candidates of tune; all are in --json
@@ -94,6 +95,7 @@ def tuned(done: Tuning, path: Path | None, as_json: bool) -> None:
     for kind, reason in done.excluded:
         console.print(f"{kind} was left out: {reason}", soft_wrap=True)
     console.print(done.tuned.why, style="bold", soft_wrap=True)
+    print_notes([f"{warning} The choice may be another on a quiet board." for warning in done.warnings])
     kept = f"Saved for `edgecv run`: {path}" if path else "Nothing was saved"
     console.print(f"{kept}. It took {done.seconds:.0f} s.", soft_wrap=True)
 
@@ -118,6 +120,7 @@ def tuned_json(done: Tuning, path: Path | None) -> dict[str, object]:
             }
             for one in done.candidates
         ],
+        "warnings": done.warnings,
         "excluded": {str(kind): reason for kind, reason in done.excluded},
     }
 

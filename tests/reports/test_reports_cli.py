@@ -19,6 +19,7 @@ from edgecv.cli import cli
 from edgecv.cli.measure import _words_for_board, bench, split_engines
 from edgecv.errors import UsageError
 from edgecv.reports import tune as tune_module
+from edgecv.reports import tune_bench
 from edgecv.reports.render import render_json
 from edgecv.reports.schema import Fault, Reason, Report, Verdict
 from edgecv.runtime.engines.fake import FakeEngine
@@ -137,8 +138,9 @@ def test_report_renders_with_and_without_its_word(tmp_path: Path) -> None:
 def floats(bundle: Bundle, use_engine: Use, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bundle:
     """Its fp32 file answers the golden samples, and turns are as short as can be."""
     monkeypatch.setenv("EDGECV_CACHE", str(tmp_path / "cache"))
-    for name, value in (("FIRST_S", 0.01), ("FINAL_S", 0.02), ("FINAL_TURNS", 3), ("WARM_S", 0.0)):
+    for name, value in (("FIRST_S", 0.01), ("FINAL_S", 0.02), ("FINAL_TURNS", 3)):
         monkeypatch.setattr(tune_module, name, value)
+    monkeypatch.setattr(tune_bench, "WARM_S", 0.0)
     use_engine(Format.ONNX, "DoublingEngine")
     use_engine(Format.TFLITE, None)
     use_engine(Format.OPENVINO, None)

@@ -18,8 +18,10 @@ from edgecv.bundle import Agreement, Artifact, Bundle, describe_file
 from edgecv.devices import Selected
 from edgecv.errors import DataError, EngineError, EngineMissing, UsageError
 from edgecv.reports import tune as tune_module
-from edgecv.reports.tune import Candidate, Objective, halve, thread_counts, tune
+from edgecv.reports import tune_bench
+from edgecv.reports.tune import halve, tune
 from edgecv.reports.tune_bound import Loss, bounded
+from edgecv.reports.tune_candidates import Candidate, Objective, thread_counts
 from edgecv.reports.tune_words import explain
 from edgecv.runtime import tuned
 from edgecv.runtime.choice import choose
@@ -248,8 +250,9 @@ def test_the_choice_is_explained(objective: str, ranked: list[Candidate], says: 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns as short as engines allow that take no time."""
-    for name, value in (("FIRST_S", 0.01), ("FINAL_S", 0.02), ("FINAL_TURNS", 3), ("WARM_S", 0.0)):
+    for name, value in (("FIRST_S", 0.01), ("FINAL_S", 0.02), ("FINAL_TURNS", 3)):
         monkeypatch.setattr(tune_module, name, value)
+    monkeypatch.setattr(tune_bench, "WARM_S", 0.0)
 
 
 @pytest.fixture
