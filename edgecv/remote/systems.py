@@ -18,7 +18,7 @@ class System(NamedTuple):
     python: tuple[int, int]
 
 
-# libc6 and python3: packages.debian.org, packages.ubuntu.com. JetPack's Ubuntu: Jetson Linux's release notes.
+# The versions of the releases' own packages, from memory; JetPack's Ubuntu from public release tables.
 BOOKWORM = System("Raspberry Pi OS 12 (bookworm)", (2, 36), (3, 11))
 JETPACK_4 = System("JetPack 4 (Ubuntu 18.04)", (2, 27), (3, 6))
 JETPACK_5 = System("JetPack 5 (Ubuntu 20.04)", (2, 31), (3, 8))

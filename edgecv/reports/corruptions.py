@@ -48,7 +48,7 @@ class Corruption(str, enum.Enum):
     MOTION = "motion blur"
     DEFOCUS = "defocus"
     LOW_LIGHT = "low light"
-    JPEG = "jpeg"
+    JPEG = "JPEG"
     WHITE_BALANCE = "white balance"
 
 

@@ -24,7 +24,7 @@ UNKNOWN = "unknown"
 
 
 class Ruling(NamedTuple):
-    """The verdict in words. reasons: (artifact or "all artifacts", what was found)."""
+    """The verdict in words. reasons: (artifact or "all artifacts", all that was found of it)."""
 
     valid: bool
     headline: str
@@ -55,10 +55,11 @@ def busy(report: Report) -> bool:
 
 def ruling(report: Report) -> Ruling:
     verdict = report.verdict
-    reasons = tuple(
-        (_artifact(reason.artifact) if reason.artifact else "all artifacts", plain(reason.message))
-        for reason in verdict.reasons
-    )
+    found: dict[str, list[str]] = {}
+    for reason in verdict.reasons:
+        who = _artifact(reason.artifact) if reason.artifact else "all artifacts"
+        found.setdefault(who, []).append(plain(reason.message))
+    reasons = tuple((who, " ".join(messages)) for who, messages in found.items())
     warnings = tuple(plain(warning) for warning in verdict.warnings)
     if verdict.valid:
         line = "Nothing was found that makes these numbers doubtful."

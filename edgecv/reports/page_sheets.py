@@ -125,7 +125,10 @@ def operations_said(report: Report) -> str:
     if busy(report):
         return f"{text} Shares of the board's peak are left out: it was measured while the machine was busy."
     peaks = peaks_text(report.conditions)
-    return f"{text} Peak: how near it comes to the time that the board's measured peaks, {peaks}, allow."
+    return (
+        f"{text} Peak: the time that the board's measured peaks ({peaks}) would take, of the time it took; "
+        "int8 products, and what stays in the caches, may come to more than 100 %."
+    )
 
 
 def operation_sheets(report: Report) -> tuple[Sheet, ...]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgecv.errors import UsageError
 from edgecv.files import write_text, writing
 from edgecv.reports.wording import plain
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 SCRIPT = "page.js"
 
@@ -59,7 +63,6 @@ def render_page(template: str, *, sortable: bool = False, **values: Any) -> str:
     own policy then lets run, by its hash.
     """
     import jinja2
-    from markupsafe import Markup, escape
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("edgecv.reports", "."),
@@ -70,10 +73,17 @@ def render_page(template: str, *, sortable: bool = False, **values: Any) -> str:
     )
     environment.filters["plain"] = plain
     environment.filters["data_uri"] = jpeg_uri
-    environment.filters["breakable"] = lambda text: escape(text).replace("/", Markup("/<wbr>"))
+    environment.filters["breakable"] = breakable
     script = environment.get_template(SCRIPT).render() if sortable else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template(template).render(**values, script=script, script_sha256=digest)
+
+
+def breakable(text: str) -> Markup:
+    """A name that may end a line after a slash, a dot or an underscore, as a phone makes it do."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=\w)([/_](?=\w)|\.(?=[^\W\d]))", r"\1<wbr>", str(escape(text))))
 
 
 def jpeg_uri(jpeg: bytes) -> str:

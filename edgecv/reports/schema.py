@@ -385,7 +385,7 @@ class Plan(Struct):
 
 
 class WrongPicture(Struct):
-    """A picture that `artifact` gets wrong although float was right and sure; `jpeg` is a thumbnail.
+    """A picture that float gets right and `artifact` wrong; `jpeg` is a thumbnail.
 
     truth: "" where nobody knows it, and the answers only differ.
     """

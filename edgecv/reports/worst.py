@@ -1,4 +1,4 @@
-"""The pictures that an artifact of reduced precision gets wrong although the float model was sure."""
+"""The pictures that the float model gets right and an artifact of reduced precision wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from edgecv.reports.schema import WrongPicture
 from edgecv.spec import Color, Kind, Preprocess
-from edgecv.tasks import classify, softmax
+from edgecv.tasks import softmax
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,25 +44,24 @@ def worst_pictures(
     [N, classes]. With labels those count that float gets right, and the other wrong. names: of the pictures,
     their numbers otherwise.
     """
-    answers = reference.argmax(axis=1)
-    candidates = answers != other.argmax(axis=1)
+    answers, others = reference.argmax(axis=1), other.argmax(axis=1)
+    candidates = answers != others
     if labels is not None:
         candidates &= answers == np.asarray(labels)
-    rows = np.arange(len(answers))
-    lost = softmax(reference)[rows, answers] - softmax(other)[rows, answers]
+    rows, theirs, mine = np.arange(len(answers)), softmax(reference), softmax(other)
+    lost = theirs[rows, answers] - mine[rows, answers]
     found = []
     for i in worst(lost, candidates, k).tolist():
-        right, wrong = (classify(logits[i], classes, 1)[0] for logits in (reference, other))
         found.append(
             WrongPicture(
                 name=names[i] if names else f"picture {i + 1}",
                 jpeg=thumbnail(images[i][..., ::-1] if rule.color is Color.RGB else images[i]),
                 artifact=str(kind),
                 truth="" if labels is None else classes[labels[i]],
-                float_label=right.label,
-                float_score=right.score,
-                label=wrong.label,
-                score=wrong.score,
+                float_label=classes[answers[i]],
+                float_score=float(theirs[i, answers[i]]),
+                label=classes[others[i]],
+                score=float(mine[i, others[i]]),
             )
         )
     return tuple(found)

@@ -39,8 +39,9 @@ def device_list() -> None:
 def device(name: str) -> None:
     from edgecv.devices import get_profile, load_own
 
-    profile = get_profile(name)
-    path = load_own().path_of(profile)
+    own = load_own()
+    profile = get_profile(name, own)
+    path = own.path_of(profile)
     console = new_console()
     console.print(f"{profile.title} ({profile.name}, family {profile.family.value})", style="bold")
     if path:
@@ -118,6 +119,4 @@ def packed(done: Packed) -> None:
         f"{target.python_number} on {target.machine}, glibc {target.glibc_number} or newer"
     )
     print_notes(done.notes)
-    click.echo(
-        f"On the board: tar xzf {done.path.name} && sh {done.path.name.removesuffix('.tar.gz')}/install.sh"
-    )
+    click.echo(f"On the board: tar xzf {done.path.name} && sh {done.folder}/install.sh")

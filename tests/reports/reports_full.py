@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from reports_samples import make_conditions, make_report, measured
@@ -43,28 +41,21 @@ monarch, cabbage butterfly, admiral, bee, ladybug, dragonfly, sports car, conver
 tiger cat, fire engine, garbage truck, trolleybus, school bus, mountain bike, unicycle
 """
 LABELS = tuple(name.strip() for name in NAMES.split(","))
-CORRUPTIONS = ("sensor noise", "motion blur", "defocus", "low light", "jpeg", "white balance")
+CORRUPTIONS = ("sensor noise", "motion blur", "defocus", "low light", "JPEG", "white balance")
 
 
 def make_full_report(
     *,
     reasons: tuple[Reason, ...] = (),
     warnings: tuple[str, ...] = (),
-    scenarios: tuple[Scenario, ...] = tuple(Scenario),
     minutes: int = 12,
-    operations: bool = True,
     pictures: int = 600,
-    robustness: bool = True,
-    worst: int = 8,
-    telemetry: bool = True,
-    seed: int = 7,
 ) -> Report:
     """Six artifacts in three formats on a Raspberry Pi that grows warm, with plausible random series.
 
-    pictures: how many were labelled and answered, 0 for no accuracy at all. telemetry: whether the board
-    tells its temperature, clock and power.
+    pictures: how many were labelled and answered, 0 for no accuracy at all.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(7)
     truth = rng.integers(0, len(LABELS), pictures)
     confused = np.clip(truth + rng.choice((-2, -1, 1, 2), pictures), 0, len(LABELS) - 1)
     float_best = np.where(rng.random(pictures) < 0.9, truth, confused)
@@ -89,10 +80,10 @@ def make_full_report(
                 format=format,
                 precision=precision,
                 file_bytes=size,
-                measured=_run(rng, place, base, scenarios, minutes, operations, telemetry),
+                measured=_run(rng, place, base, minutes),
                 accuracy=accuracy,
                 answers=answers,
-                robustness=_robustness(accuracy.top1, precision, rng) if accuracy and robustness else (),
+                robustness=_robustness(accuracy.top1, precision, rng) if accuracy else (),
             )
         )
     report = make_report(reasons=reasons, warnings=warnings)
@@ -100,43 +91,25 @@ def make_full_report(
         **{key: getattr(report, key) for key in ("schema_version", "edgecv", "created", "manifest_sha256")},
         bundle="efficientnet-lite0",
         plan=Plan(
-            mode=Mode.FULL,
-            scenarios=scenarios,
-            samples=1024,
-            seconds=60.0,
-            turns=20,
-            minutes=minutes,
-            camera_fps=30.0,
+            mode=Mode.FULL, scenarios=tuple(Scenario), samples=1024, seconds=60.0, turns=20, minutes=minutes
         ),
         rule=(
             "nearest rank; preprocess, inference and postprocess of synthetic 1280x720 frames in 20 turns an "
             "artifact, one artifact after the other; the median's interval is of the turns' medians"
         ),
         verdict=report.verdict,
-        conditions=_long_conditions(rng) if telemetry else make_conditions(),
+        conditions=_long_conditions(rng),
         artifacts=tuple(rows),
         pictures=Pictures(source="photos", digest="cd" * 32, truth=tuple(truth.tolist()))
         if pictures
         else None,
         labels=LABELS if pictures else (),
-        worst=tuple(_wrong(i, rng) for i in range(worst if pictures else 0)),
+        worst=tuple(_wrong(i, rng) for i in range(8 if pictures else 0)),
     )
 
 
-def _run(
-    rng: np.random.Generator,
-    place: int,
-    base: float,
-    scenarios: Sequence[Scenario],
-    minutes: int,
-    operations: bool,
-    telemetry: bool,
-) -> Measured:
+def _run(rng: np.random.Generator, place: int, base: float, minutes: int) -> Measured:
     """1,024 samples in 20 turns around `base` ms, slightly skewed, with a rare late one."""
-
-    def known(value: float) -> float | None:
-        return round(float(value), 1) if telemetry else None
-
     samples, turns = [], []
     for turn in range(20):
         heat = 1 + 0.012 * turn / 19
@@ -148,13 +121,15 @@ def _run(
                 seconds=3.0,
                 samples=52,
                 p50_ms=Latency.of(part).p50_ms,
-                temperature_c=known(52 + 15 * (1 - np.exp(-turn / 8)) + rng.normal(0, 0.3)),
-                clock_mhz=known(2400),
-                power_w=known(6.4 + rng.normal(0, 0.1)),
+                temperature_c=round(float(52 + 15 * (1 - np.exp(-turn / 8)) + rng.normal(0, 0.3)), 1),
+                clock_mhz=2400.0,
+                power_w=round(6.4 + float(rng.normal(0, 0.1)), 1),
             )
         )
     before, after = rng.normal(2.6, 0.05, 1024), rng.normal(0.09, 0.004, 1024)
-    run = measured(
+    rate = 1000 / base * 1.25
+    dropped = max(round(300 * (1 - 33 / (base + 5))), 0)
+    return measured(
         tuple(samples[:1024]),
         engine=("LiteRT 2.1.0", "ONNX Runtime 1.23.2", "OpenVINO 2025.3")[place // 2],
         load_ms=round(float(rng.uniform(20, 160)), 1),
@@ -168,25 +143,21 @@ def _run(
         total=Latency.of(np.asarray(samples[:1024]) + before + after),
         turns=tuple(turns),
         p50_interval_ms=rank_interval([turn.p50_ms for turn in turns], 50),
-        power_w=known(6.4),
-        energy_mj=known(6.4 * (base + 2.7)),
-        minutes=tuple(_minute(i, base, rng, telemetry) for i in range(minutes)),
-        operations=_operations(base, rng) if operations else None,
+        power_w=6.4,
+        energy_mj=round(6.4 * (base + 2.7), 1),
+        minutes=tuple(_minute(i, base, rng) for i in range(minutes)),
+        operations=_operations(base, rng),
+        offline=Offline(inferences_per_s=rate, inferences=int(10 * rate), seconds=10.0, streams=4),
+        camera=Camera(
+            fps=30.0,
+            frames=300 - dropped,
+            dropped=dropped,
+            age=Latency.of(rng.gamma(6.0, 1.0, 300) + base + 4),
+        ),
     )
-    more = {}
-    if Scenario.OFFLINE in scenarios:
-        rate = 1000 / base * 1.25
-        more["offline"] = Offline(
-            inferences_per_s=rate, inferences=int(10 * rate), seconds=10.0, streams=run.threads
-        )
-    if Scenario.CAMERA in scenarios:
-        age = Latency.of(rng.gamma(6.0, 1.0, 300) + base + 4)
-        dropped = max(round(300 * (1 - 33 / (base + 5))), 0)
-        more["camera"] = Camera(fps=30.0, frames=300 - dropped, dropped=dropped, age=age)
-    return type(run)(**{field: getattr(run, field) for field in run.__struct_fields__} | more)
 
 
-def _minute(i: int, base: float, rng: np.random.Generator, telemetry: bool) -> Minute:
+def _minute(i: int, base: float, rng: np.random.Generator) -> Minute:
     """From the fifth minute on the board is too warm, and its clock goes down."""
     hot = max(i - 4, 0) / 8
     p50 = base * (1 + 0.34 * hot + abs(float(rng.normal(0, 0.004))))
@@ -196,10 +167,10 @@ def _minute(i: int, base: float, rng: np.random.Generator, telemetry: bool) -> M
         p50_ms=round(p50, 3),
         p90_ms=round(p50 * 1.06, 3),
         fps=round(1000 / (p50 + 2.7), 2),
-        temperature_c=round(54 + 31 * (1 - float(np.exp(-i / 2.2))), 1) if telemetry else None,
-        clock_mhz=float(round(2400 - 700 * hot)) if telemetry else None,
-        power_w=6.4 if telemetry else None,
-        throttled=(("soft temperature limit",) if i > 4 else ()) if telemetry else None,
+        temperature_c=round(54 + 31 * (1 - float(np.exp(-i / 2.2))), 1),
+        clock_mhz=float(round(2400 - 700 * hot)),
+        power_w=6.4,
+        throttled=("soft temperature limit",) if i > 4 else (),
     )
 
 

@@ -188,7 +188,7 @@ def test_robustness_by_hand(bundle: Bundle, files, selected: Selected, fake_engi
         assert {row.n for row in rows} == {5}
         top1 = {(row.corruption, row.strength): row.top1 for row in rows}
         assert top1["none", 0] == 0.8
-        assert top1["motion blur", 5] == top1["defocus", 5] == top1["jpeg", 5] == 0.8  # white stays white
+        assert top1["motion blur", 5] == top1["defocus", 5] == top1["JPEG", 5] == 0.8  # white stays white
         # at 168 of 255 a picture is class 6, and at 48 class 2
         assert top1["low light", 1] == top1["low light", 5] == 0.0
 

@@ -111,9 +111,9 @@ def test_a_process_that_dies_says_its_last_words(bundle: Bundle) -> None:
 
 
 def test_a_process_that_hangs_is_stopped(bundle: Bundle) -> None:
-    with Worker(silence_s=1.5) as worker:
+    with Worker(silence_s=1.0) as worker:
         process = psutil.Process(worker.pid)
-        with pytest.raises(EngineError, match=r"gave no sign of life for 1.5 s and was stopped$"):
+        with pytest.raises(EngineError, match=r"gave no sign of life for 1 s and was stopped$"):
             worker.load(job(bundle, "HangingEngine"))
         assert not process.is_running()
 
@@ -153,6 +153,7 @@ with Worker() as worker:
 """
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_its_parent(bundle: Bundle) -> None:
     """Also where the parent is killed, and the engine is in the middle of something."""
     with subprocess.Popen(
