@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +15,7 @@ from edgecv.files import write_text, writing
 from edgecv.reports.wording import plain
 
 if TYPE_CHECKING:
+    import jinja2
     from markupsafe import Markup
 
 SCRIPT = "page.js"
@@ -62,6 +64,14 @@ def render_page(template: str, *, sortable: bool = False, **values: Any) -> str:
     sortable: tables of the class `sortable` can be sorted. It takes a script, the only one that the page's
     own policy then lets run, by its hash.
     """
+    environment = _environment()
+    script = environment.get_template(SCRIPT).render() if sortable else ""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template(template).render(**values, script=script, script_sha256=digest)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     import jinja2
 
     environment = jinja2.Environment(
@@ -74,9 +84,7 @@ def render_page(template: str, *, sortable: bool = False, **values: Any) -> str:
     environment.filters["plain"] = plain
     environment.filters["data_uri"] = jpeg_uri
     environment.filters["breakable"] = breakable
-    script = environment.get_template(SCRIPT).render() if sortable else ""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template(template).render(**values, script=script, script_sha256=digest)
+    return environment
 
 
 def breakable(text: str) -> Markup:

@@ -13,7 +13,8 @@ from edgecv.reports import peaks
 from edgecv.reports.peaks import MIB, best_of, block_bytes, copy_gb_s, measure_peaks
 
 
-@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
 def test_this_machine_has_a_peak(threads: int) -> None:
     found = measure_peaks(threads)
     # A Pi Zero 2 W does about 4 GFLOPS a core and copies 1 GB/s; no machine of today 100 TFLOPS or 10 TB/s.
