@@ -92,7 +92,8 @@ def bench(
     from edgecv.show.terminal import progress
 
     plan = _plan(mode, minutes, scenarios, camera_fps)
-    command = shlex.join(("edgecv", *sys.argv[1:]))
+    # Reports are shared: whose home it was is nobody's business.
+    command = shlex.join(("edgecv", *sys.argv[1:])).replace(str(Path.home()), "~")
     if host is None:
         if wheelhouse or engines or clean:
             raise UsageError("--wheelhouse, --engine and --clean are for --host, and there is none")

@@ -25,6 +25,7 @@ from edgecv.reports.wording import (
 from edgecv.spec import Kind
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -97,7 +98,7 @@ def summary(report: Report) -> Sheet:
     return found._replace(lines=tuple(lines))
 
 
-def terminal_table(report: Report) -> Table:
+def terminal_table(report: Report) -> Group:
     """The columns that a terminal has room for, for `rich.print`, under the verdict.
 
     Below it are the reasons, the warnings, the skipped and the notes.
@@ -113,16 +114,15 @@ def terminal_table(report: Report) -> Table:
         else:
             table.add_row(name(artifact), "skipped", style="dim")
     said = ruling(report)
-    table.title = _texts([said.headline])[0]
-    table.title.stylize("bold green" if said.valid else "bold red")
-    table.title_justify = "left"
+    [headline] = _texts([said.headline])
+    headline.stylize("bold green" if said.valid else "bold red")
     reasons = [f"{INVALID}, {who}: {reason}" for who, reason in said.reasons]
     warnings = [f"warning: {warning}" for warning in said.warnings]
     skipped = [f"{name(a)} skipped: {plain(a.skipped)}" for a in report.artifacts if a.skipped]
-    return _captioned(table, [*reasons, *warnings, *skipped, *notes(report)])
+    return _around(table, [*reasons, *warnings, *skipped, *notes(report)], headline)
 
 
-def accuracy_table(accuracies: Iterable[Accuracy]) -> Table:
+def accuracy_table(accuracies: Iterable[Accuracy]) -> Group:
     accuracies = tuple(accuracies)
     numbers = ("pictures", "top-1 %", "top-5 %", "agree %", "drop (95 % interval)", "ECE %")
     table = _table([("artifact", True), *((heading, False) for heading in numbers)])
@@ -131,10 +131,10 @@ def accuracy_table(accuracies: Iterable[Accuracy]) -> Table:
         table.add_row(name(a), *cells)
     unreadable = max((a.unreadable for a in accuracies), default=0)
     skipped = [f"{unreadable:,} unreadable pictures were skipped."] if unreadable else []
-    return _captioned(table, [*drop_notes(accuracies), *skipped])
+    return _around(table, [*drop_notes(accuracies), *skipped])
 
 
-def robustness_table(robustness: Mapping[Kind, Sequence[Robustness]]) -> Table:
+def robustness_table(robustness: Mapping[Kind, Sequence[Robustness]]) -> Group:
     """Top-1 in percent as the pictures are, and under each corruption."""
     rows = {kind: found for kind, found in robustness.items() if found}
     first = next(iter(rows.values()), ())
@@ -143,7 +143,7 @@ def robustness_table(robustness: Mapping[Kind, Sequence[Robustness]]) -> Table:
     table = _table([("artifact", True), *((heading, False) for heading in headings)])
     for kind, found in rows.items():
         table.add_row(name(kind), *(cell(found) for _, _, cell in columns))
-    return _captioned(table, [robustness_note(first)] if first else [])
+    return _around(table, [robustness_note(first)] if first else [])
 
 
 def robustness_note(rows: Sequence[Robustness]) -> str:
@@ -188,12 +188,11 @@ def _table(headings: Iterable[tuple[str, bool]]) -> Table:
     return table
 
 
-def _captioned(table: Table, lines: Sequence[str]) -> Table:
-    """The table with lines of plain text below it."""
-    if lines:
-        table.caption = _texts(["\n".join(lines)])[0]
-        table.caption_justify = "left"
-    return table
+def _around(table: Table, lines: Sequence[str], *above: Text) -> Group:
+    """The table with text above it, and lines of plain text below it, as wide as the terminal."""
+    from rich.console import Group
+
+    return Group(*above, table, *_texts(lines))
 
 
 def _texts(cells: Iterable[str]) -> list[Text]:

@@ -37,12 +37,13 @@ from edgecv.spec import Kind
 if TYPE_CHECKING:
     from edgecv.devices import Selected
 
-FIRST_S = 0.08  # a candidate's turn in the first round; doubled in each
+FIRST_S = 0.05  # a candidate's turn in the first round; doubled in each
 TURNS = 2  # a round, there and back: one alone may meet what disturbs it
 CLOSE = 1.10  # within so much of the best, a candidate is not dropped for a turn that short
+FAR = 1.5  # and farther from it than so, it never comes back
 FINALISTS = 3
 FINAL_TURNS = 7
-FINAL_S = 0.3
+FINAL_S = 0.2
 ENERGY_S = 2.0  # a power sensor averages over a second or so
 
 
@@ -147,7 +148,8 @@ def halve(
             break
         _round(running, measure, seconds, TURNS, tell_name)
         running = sorted((c for c in running if not c.out), key=lambda c: c.cost)
-        kept = max(math.ceil(len(running) / 2), FINALISTS)
+        hopeful = sum(c.cost <= FAR * running[0].cost for c in running)
+        kept = max(min(math.ceil(len(running) / 2), hopeful), FINALISTS)
         for position, candidate in enumerate(running):
             # A quarter leaves each round, however close they are.
             near = candidate.cost <= CLOSE * running[0].cost and position < 0.75 * len(running)
