@@ -88,6 +88,7 @@ def int8_of(bundle: Bundle) -> list[Artifact]:
     return [a for a in bundle.manifest.artifacts if a.precision is Precision.INT8]
 
 
+@pytest.mark.slow
 def test_a_hard_model_collapses_with_the_first_recipe_and_is_saved_by_the_search(
     tmp_path: Path, hard: Path, photos: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -270,6 +270,7 @@ def sound(tmp_path: Path) -> Bundle:
     return Bundle.open(bundle.root)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried")
 def test_the_slow_one_loses_and_the_broken_one_is_out(
     sound: Bundle, selected: Selected, use_engine: Use
