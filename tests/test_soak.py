@@ -16,10 +16,10 @@ import pytest
 
 pytest.importorskip("psutil", reason="needs the extra `test`")
 
-from edgecv.show import running as show
 from edgecv.data import sample_photos
 from edgecv.errors import DataError
 from edgecv.runtime.results import Dropped, SinkCounts, Summary
+from edgecv.show import running as show
 from edgecv.timing import Latency
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
