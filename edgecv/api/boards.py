@@ -102,9 +102,12 @@ def pack(
     progress: Progress | None = None,
 ) -> Packed:
     """A bundle and all that a board needs to run it in one archive; see remote.pack."""
+    from edgecv.devices import load_profiles
     from edgecv.remote.pack import pack as write
 
-    profile = select_device(device).profile
+    # "x86" is a family and a profile: an archive is for the board that is named, not for this machine.
+    named = {profile.name: profile for profile in load_profiles()}
+    profile = named.get(device) or select_device(device).profile
     where = Path(out) if out else None
     quiet: Progress = progress or (lambda _what, _share: None)
     return write(open_bundle(bundle), profile, python, glibc, engines, where, quiet)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from edgecv.api.bundles import PathLike, open_bundle, select_device
 from edgecv.bundle import Artifact, Bundle
-from edgecv.errors import UsageError
+from edgecv.errors import DataError, UsageError
+from edgecv.files import check_writable
 from edgecv.spec import Format, Kind, Precision
 
 if TYPE_CHECKING:
@@ -58,11 +59,14 @@ def bench(
     from edgecv.reports.schema import Mode, Plan
 
     plan = plan or Plan()
+    refuse_empty(data=data, out=out, power_command=power_command)
     if robustness and data is None:
         raise UsageError("robustness is measured on labelled pictures: give --data, too")
     power = reader(power_command) if power_command else None
     selected, opened = select_device(device, threads), open_bundle(bundle)
     artifacts = opened.select(format, precision)
+    folder = Path(out or report_folder(opened))
+    check_folder(folder)
     if plan.mode is Mode.SUSTAINED:
         artifacts = (_chosen(opened, selected, format, precision),)
     report = measure(
@@ -77,7 +81,21 @@ def bench(
         command=command,
         progress=progress,
     )
-    return report, write_reports(report, Path(out or report_folder(opened)))
+    return report, write_reports(report, folder)
+
+
+def refuse_empty(**values: object) -> None:
+    """Raise UsageError for an option that was given as nothing."""
+    for name, value in values.items():
+        if value == "":
+            raise UsageError(f"an empty --{name.replace('_', '-')}; leave it out, or give one")
+
+
+def check_folder(folder: Path) -> None:
+    """Raise before minutes are measured whose report could not be written."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name a folder for the report")
+    check_writable(folder / "report.json")
 
 
 def report_folder(bundle: Bundle) -> Path:
@@ -88,6 +106,7 @@ def render(report: PathLike, out: PathLike | None = None) -> tuple[Report, Writt
     """Write the reports of a report.json, perhaps from another board (default: beside it)."""
     from edgecv.reports.render import load_report, write_reports
 
+    refuse_empty(report=report, out=out)
     path = Path(report)
     loaded = load_report(path)
     return loaded, write_reports(loaded, Path(out) if out else path.parent)
@@ -103,7 +122,7 @@ def compare(
     """Hold reports against the first one, and the difference against gates such as "latency_p90 > +5%".
 
     force: INVALID reports, too. out: a folder for compare.json, .md and .html. Raises UsageError for a gate
-    that cannot be read, fewer than two reports, and for INVALID ones without `force`.
+    or a report that cannot be read, fewer than two reports, and for INVALID ones without `force`.
     """
     from edgecv.reports import gates
     from edgecv.reports.compare import compare as against
@@ -111,9 +130,14 @@ def compare(
     from edgecv.reports.fleet import report_names
     from edgecv.reports.render import load_report
 
+    refuse_empty(out=out)
     parsed = [gates.parse_gate(text) for text in fail_if]  # before anything is read
     paths = [Path(report) for report in reports]
-    found = against([load_report(path) for path in paths], report_names(paths), force)
+    try:
+        loaded = [load_report(path) for path in paths]
+    except DataError as error:  # not 1: that is a gate's
+        raise UsageError(str(error)) from error
+    found = against(loaded, report_names(paths), force)
     written = write_comparison(found, Path(out), parsed) if out else None
     return found, gates.check(found, parsed), written
 
@@ -148,6 +172,7 @@ def evaluate(
     """
     from edgecv.reports.accuracy import evaluate as score
 
+    refuse_empty(data=data)
     selected, opened = select_device(device, threads), open_bundle(bundle)
     return score(opened, opened.select(format, precision), Path(data), selected, progress, robustness)
 
@@ -162,18 +187,21 @@ def tune(
     data: PathLike | None = None,
     power_command: str | None = None,
     save: bool = True,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Tuning, Path | None]:
     """Find the best way to run a bundle on this board; `edgecv run` follows it from then on.
 
     max_drop: top-1 points that may be lost against float, on `data` where it is given, else as the conversion
-    measured it. objective: latency, energy or throughput. Gives where the choice was saved, too.
+    measured it. objective: latency, energy or throughput. What a disturbed board chose is saved with `force`
+    only. Gives where the choice was saved, too.
     """
     from edgecv.reports.monitor import power_command as reader
     from edgecv.reports.tune import tune as search
     from edgecv.reports.tune_candidates import Objective
     from edgecv.runtime import tuned
 
+    refuse_empty(data=data, power_command=power_command)
     if not 0 <= max_drop <= 100:
         raise UsageError(f"--max-drop {max_drop:g}: give percentage points from 0 to 100")
     power = reader(power_command) if power_command else None
@@ -188,6 +216,7 @@ def tune(
         power=power,
         progress=progress,
     )
+    save = save and (force or not done.warnings)
     return done, tuned.save(done.tuned, opened, selected.detected) if save else None
 
 

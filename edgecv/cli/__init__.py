@@ -57,6 +57,12 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("edgecv: interrupted", err=True)
         status = 130
+    except ModuleNotFoundError as error:
+        if debug or str(error.name).partition(".")[0] == "edgecv":
+            raise
+        status = _failed(
+            EdgecvError(f"{error.name} is not installed: `edgecv doctor` says what is"), 1, debug
+        )
     except (OSError, MemoryError) as error:
         status = _failed(error, 1, debug)
     sys.exit(status if isinstance(status, int) else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from edgecv.errors import UsageError
 if TYPE_CHECKING:
     from edgecv.reports.schema import Plan
 
+NO_PAGE = "note: no report.html"  # a board's, where the page is made here
 HERE = ("bundle", "data", "out", "host", "wheelhouse", "engines", "clean", "require_valid")
 
 host_options = options(
@@ -45,7 +47,7 @@ host_options = options(
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0.1),
+    type=click.FloatRange(2, 1440),
     help="Of a sustained run: its first minute against its last.  [default: 10]",
 )
 @click.option(
@@ -113,7 +115,7 @@ def bench(
                 out=asked["out"],
                 command=command,
                 progress=shown.share,
-                line=shown.say,
+                line=lambda text: None if text.startswith(NO_PAGE) else shown.say(text),
             )
         measuring.away(away)
     measuring.report(result, written)
@@ -126,6 +128,8 @@ def _plan(mode: str, minutes: float | None, scenarios: tuple[str, ...], camera_f
 
     from edgecv.reports.schema import Mode, Plan, Scenario
 
+    if minutes is not None and math.isnan(minutes):
+        raise UsageError("--minutes nan: give a number from 2 to 1440")
     if minutes is not None and mode != "sustained":
         raise UsageError(f"--minutes is for --mode sustained; {mode} runs take as long as they take")
     plan = Plan.of(Mode(mode), minutes or 10.0, tuple(dict.fromkeys(map(Scenario, scenarios))))
@@ -187,6 +191,7 @@ def split_engines(text: str | None) -> tuple[str, ...] | None:
 @click.option("--data", type=click.Path(), help="Labelled pictures: accuracy is measured here, not believed.")
 @power_option
 @click.option("--dry-run", is_flag=True, help="Save nothing.")
+@click.option("--force", is_flag=True, help="Save what a disturbed measurement chose, too.")
 @click.option("--forget", is_flag=True, help="Only delete the saved choice.")
 @json_option
 def tune(forget: bool, as_json: bool, dry_run: bool, **asked: Any) -> None:

@@ -46,7 +46,9 @@ def choice(case: Case) -> Iterator[Finding]:
     engine = (case.engines[entry].value or entry.name) if entry else "no engine"
     what = f"{chosen.artifact.kind} in {engine}, {threads} thread{'s' * (threads > 1)}"
     title = case.selected.profile.title
-    if case.tuned and case.tuned.kind == chosen.artifact.kind:
+    if chosen.artifact.kind in case.damaged:
+        yield problem("choice", f"{what}: its file is damaged", "copy the bundle again")
+    elif case.tuned and case.tuned.kind == chosen.artifact.kind:
         yield ok("choice", f"{what}: {chosen.note}")
     elif chosen.note:
         yield warning("choice", f"{what}: {chosen.note}", "`edgecv tune` measures which is best here")

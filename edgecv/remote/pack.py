@@ -26,9 +26,9 @@ Progress = Callable[[str, float], None]
 
 
 class Packed(NamedTuple):
-    """path: the archive, which unpacks to `folder`. target: whose wheels it has; system: what is assumed there.
+    """path: the archive, which unpacks to `folder`. target: whose wheels it has. notes: for a user.
 
-    notes: for a user.
+    system: what is assumed on the board.
     """
 
     path: Path

@@ -228,13 +228,14 @@ def _differing(reports: Sequence[Report], names: Sequence[str]) -> Iterator[str]
         ("OpenCV", [r.conditions.opencv for r in reports]),
         ("Mode", [r.plan.mode.value for r in reports]),
         ("Camera", [f"{r.plan.camera_fps:g} frames a second" for r in reports]),
-        ("Rule", [r.rule for r in reports]),
         ("Pictures", [_pictures(r) for r in reports]),
     )
     for what, values in texts:
         if len(set(values)) > 1:
             told = ", ".join(f"{value} in {name}" for value, name in zip(values, names, strict=True))
             yield plain(f"{what} differ{'s' if what[-1] != 's' else ''}: {told}.")
+    if len({report.rule for report in reports}) > 1:
+        yield "They were not measured by one rule; each report says by which."
 
 
 def _engines(report: Report, base: Report) -> str:

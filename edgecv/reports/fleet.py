@@ -163,9 +163,10 @@ def _notes(reports: Sequence[Report], names: Sequence[str]) -> Iterator[str]:
     for what, values in (
         ("bundles", [f"{r.bundle} {r.manifest_sha256[:12]}" for r in reports]),
         ("modes", [r.plan.mode.value for r in reports]),
-        ("rules", [r.rule for r in reports]),
         ("pictures", [r.pictures.digest[:12] if r.pictures else "none" for r in reports]),
     ):
         if len(set(values)) > 1:
             told = ", ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
             yield f"The {what} are not the same on all boards ({told})."
+    if len({report.rule for report in reports}) > 1:
+        yield "They were not measured by one rule; each report says by which."

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 FIRST_S = 0.05  # a candidate's turn in the first round; doubled in each
 TURNS = 2  # a round, there and back: one alone may meet what disturbs it
 CLOSE = 1.10  # within so much of the best, a candidate is not dropped for a turn that short
-FAR = 1.5  # and farther from it than so, it never comes back
 FINALISTS = 3
 FINAL_TURNS = 7
 FINAL_S = 0.2
@@ -142,14 +141,19 @@ def halve(
     while running:
         tell_name = functools.partial(_tell_name, tell, 1 - len(running) / (len(candidates) + 1))
         if len(running) <= FINALISTS:
-            for candidate in running:
-                candidate.costs, candidate.final = [], True
-            _round(running, measure, final_s, FINAL_TURNS, tell_name)
+            _final(running, measure, final_s, tell_name)
+            # What was dropped for a disturbed turn, and looks better than the best, comes back.
+            best = min(c.cost for c in running)
+            missed = sorted((c for c in candidates if c.costs and c.cost < best), key=lambda c: c.cost)
+            missed = [c for c in missed if c not in running][:FINALISTS]
+            if missed:
+                for candidate in missed:
+                    candidate.out = ""
+                _final([*(c for c in running if not c.out), *missed], measure, final_s, tell_name)
             break
         _round(running, measure, seconds, TURNS, tell_name)
         running = sorted((c for c in running if not c.out), key=lambda c: c.cost)
-        hopeful = sum(c.cost <= FAR * running[0].cost for c in running)
-        kept = max(min(math.ceil(len(running) / 2), hopeful), FINALISTS)
+        kept = max(math.ceil(len(running) / 2), FINALISTS)
         for position, candidate in enumerate(running):
             # A quarter leaves each round, however close they are.
             near = candidate.cost <= CLOSE * running[0].cost and position < 0.75 * len(running)
@@ -160,6 +164,15 @@ def halve(
         running = [c for c in running if not c.out]
         seconds *= 2
     return sorted(candidates, key=lambda c: (not c.costs, bool(c.out), -c.rounds, c.cost))
+
+
+def _final(
+    running: Sequence[Candidate], measure: Measure, seconds: float, tell: Callable[[str], None]
+) -> None:
+    """The last candidates side by side, whatever was measured of them before."""
+    for candidate in running:
+        candidate.costs, candidate.final = [], True
+    _round(running, measure, seconds, FINAL_TURNS, tell)
 
 
 def _tell_name(tell: Callable[[str, float], None], share: float, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,4 +120,4 @@ def packed(done: Packed) -> None:
         f"{target.python_number} on {target.machine}, glibc {target.glibc_number} or newer"
     )
     print_notes(done.notes)
-    click.echo(f"On the board: tar xzf {done.path.name} && sh {done.folder}/install.sh")
+    click.echo(f"On the board: tar xzf {shlex.quote(done.path.name)} && sh {done.folder}/install.sh")

@@ -61,7 +61,7 @@ def compared(found: Comparison, failures: Sequence[Failure], written: Written | 
 
 
 def merged(fleet: Fleet, written: Written) -> None:
-    click.echo(f"{len(fleet.boards)} reports")
+    click.echo(f"{len(fleet.boards)} report{'s' * (len(fleet.boards) != 1)}")
     _written(written)
 
 
@@ -96,6 +96,8 @@ def tuned(done: Tuning, path: Path | None, as_json: bool) -> None:
         console.print(f"{kind} was left out: {reason}", soft_wrap=True)
     console.print(done.tuned.why, style="bold", soft_wrap=True)
     print_notes([f"{warning} The choice may be another on a quiet board." for warning in done.warnings])
+    if done.warnings and not path:
+        print_notes(["so nothing was saved: tune again when it is quiet, or save it with --force"])
     kept = f"Saved for `edgecv run`: {path}" if path else "Nothing was saved"
     console.print(f"{kept}. It took {done.seconds:.0f} s.", soft_wrap=True)
 

@@ -77,7 +77,8 @@ def test_an_archive_installs_without_a_network(bundle: Bundle, tmp_path: Path, m
     assert f"'{folder}/env/bin/edgecv' bench '{folder}/bundle/tiny'" in done.stdout
     code = "import ai_edge_litert.interpreter, cv2, onnxruntime, edgecv; print(edgecv.__file__)"
     words = [f"{folder}/env/bin/python", "-c", code]
-    shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    shown = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=bare, check=False)
     assert shown.stdout.startswith(str(folder / "env")), shown.stderr
 
 

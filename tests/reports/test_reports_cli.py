@@ -17,7 +17,7 @@ from edgecv import api
 from edgecv.bundle import Bundle, describe_file
 from edgecv.cli import cli
 from edgecv.cli.measure import _words_for_board, bench, split_engines
-from edgecv.errors import UsageError
+from edgecv.errors import EdgecvError, UsageError
 from edgecv.reports import tune as tune_module
 from edgecv.reports import tune_bench
 from edgecv.reports.render import render_json
@@ -91,6 +91,36 @@ def test_engines_are_named_like_formats() -> None:
         split_engines("tensorrt")
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("bench", "--mode", "sustained", "--minutes", "nan"), 2, "--minutes nan"),
+        (("bench", "--mode", "sustained", "--minutes", "inf"), 2, "1440"),
+        (("bench", "--mode", "sustained", "--minutes", "1"), 2, "2<=x"),  # no minute to hold it against
+        (("bench", "-o", ""), 2, "an empty --out"),
+        (("bench", "--power-command", ""), 2, "an empty --power-command"),
+        (("eval", "--data", ""), 2, "an empty --data"),
+        (("report", "render", ""), 2, "an empty --report"),
+        # not 1, which is a crossed gate's
+        (("report", "compare", "a.json", "b.json", "--fail-if", "top1 < -1"), 2, "cannot read a.json"),
+    ],
+)
+def test_wrong_values_are_usage_errors(words: tuple[str, ...], code: int, says: str) -> None:
+    done = invoke(*words)
+    found = done.exception.exit_code if isinstance(done.exception, UsageError) else done.exit_code
+    assert found == code
+    assert says in f"{done.exception} {done.stderr}"
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_measuring(floats: Bundle, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for place in (file, file / "below"):
+        done = invoke("bench", floats.root, "-o", place)
+        assert isinstance(done.exception, EdgecvError)
+        assert str(place) in str(done.exception)
+
+
 def test_a_gate_gives_the_exit_code(tmp_path: Path) -> None:
     base = write(tmp_path, "base", make_report())
     new = write(tmp_path, "new", make_report())
@@ -152,7 +182,7 @@ def floats(bundle: Bundle, use_engine: Use, monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_tune_says_saves_and_forgets(floats: Bundle) -> None:
-    done = invoke("tune", floats.root, "--json")
+    done = invoke("tune", floats.root, "--json", "--force")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["choice"]["format"] == "onnx"
@@ -179,7 +209,7 @@ def test_tune_says_saves_and_forgets(floats: Bundle) -> None:
 
 
 def test_a_damaged_choice_does_not_stop_a_run(floats: Bundle) -> None:
-    done = invoke("tune", floats.root, "--objective", "throughput", "--json")
+    done = invoke("tune", floats.root, "--objective", "throughput", "--json", "--force")
     path = Path(json.loads(done.stdout)["saved"])
     path.write_text("{}")
     with api.open_run(floats.root, "synthetic:32x32", frames=1) as session:

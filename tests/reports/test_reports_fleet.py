@@ -121,7 +121,7 @@ def test_notes_say_what_is_unlike() -> None:
     notes = merge([make_report(), other], ["a", "b"]).notes
     assert notes == (
         "The bundles are not the same on all boards (a: tiny abababababab, b: other abababababab).",
-        "The rules are not the same on all boards (a: nearest-rank, b: another).",
+        "They were not measured by one rule; each report says by which.",
     )
 
 

@@ -109,6 +109,23 @@ def test_who_fails_is_out_and_the_others_go_on() -> None:
     assert released == [candidates[4]]  # four were left after the first round, and three may stay
 
 
+def test_who_was_disturbed_when_it_was_dropped_comes_back() -> None:
+    candidates, true_ms = made([4.0 + i for i in range(12)])
+    board, turns = Board(true_ms), {id(one): 0 for one in candidates}
+
+    def measure(one: Candidate, seconds: float) -> float:
+        turns[id(one)] += 1
+        if one is candidates[0] and turns[id(one)] <= 2:  # both turns of its first round
+            return 4.5 + 4
+        if one is not candidates[0] and turns[id(one)] > 2:  # from then on everything else is
+            return 9.0 + board.measure(one, seconds)
+        return board.measure(one, seconds)
+
+    ranked = halve(candidates, measure, Objective.LATENCY)
+    assert ranked[0] is candidates[0]
+    assert not ranked[0].out
+
+
 @pytest.mark.parametrize(
     ("cores", "logical", "expected"),
     [
