@@ -93,7 +93,7 @@ def test_a_port_that_is_taken_is_said(bundle: Bundle, photos: Path) -> None:
 def test_the_stream_for_python_ends_when_it_is_left(bundle: Bundle) -> None:
     for result in edgecv.stream(bundle.root, "synthetic:64x48@500", top_k=1):
         assert len(result.top) == 1
-        if result.frame == 3:
+        if result.frame >= 3:  # frames are dropped where the machine is slow
             break
 
 
