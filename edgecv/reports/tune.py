@@ -104,7 +104,7 @@ def tune(
     if winner is None:
         reasons = "; ".join(dict.fromkeys(c.out for c in ranked if c.out)) or "nothing could be measured"
         raise EngineError(f"no candidate is left: {reasons}")
-    ranked.sort(key=lambda c: (c is not winner, not c.costs, bool(c.out), -c.rounds, c.cost))
+    ranked.sort(key=lambda c: (c is not winner, *_rank(c)))
     why = explain(objective.value, max_drop, ranked, selected.detected.cores)
     tuned = Tuned(
         schema_version=SCHEMA_VERSION,
@@ -163,7 +163,13 @@ def halve(
                 release(candidate)
         running = [c for c in running if not c.out]
         seconds *= 2
-    return sorted(candidates, key=lambda c: (not c.costs, bool(c.out), -c.rounds, c.cost))
+    return sorted(candidates, key=_rank)
+
+
+def _rank(candidate: Candidate) -> tuple[bool, bool, int, float]:
+    """Finalists by cost, then the others by how far they came; last who could not be measured."""
+    out = bool(candidate.out)
+    return not candidate.costs, out, -candidate.rounds if out else 0, candidate.cost
 
 
 def _final(

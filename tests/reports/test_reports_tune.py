@@ -110,18 +110,16 @@ def test_who_fails_is_out_and_the_others_go_on() -> None:
 
 
 def test_who_was_disturbed_when_it_was_dropped_comes_back() -> None:
-    candidates, true_ms = made([4.0 + i for i in range(12)])
+    candidates, true_ms = made([4.0, *[5.0 + i for i in range(7)], *[100.0] * 6])
     board, turns = Board(true_ms), {id(one): 0 for one in candidates}
 
     def measure(one: Candidate, seconds: float) -> float:
         turns[id(one)] += 1
-        if one is candidates[0] and turns[id(one)] <= 2:  # both turns of its first round
-            return 4.5 + 4
-        if one is not candidates[0] and turns[id(one)] > 2:  # from then on everything else is
-            return 9.0 + board.measure(one, seconds)
-        return board.measure(one, seconds)
+        disturbed = turns[id(one)] <= 2 if one is candidates[0] else turns[id(one)] > 2
+        return board.measure(one, seconds) + (46.0 if disturbed else 0.0)
 
     ranked = halve(candidates, measure, Objective.LATENCY)
+    assert turns[id(candidates[0])] == 2 + 7  # dropped in the first round, and back for a final
     assert ranked[0] is candidates[0]
     assert not ranked[0].out
 
