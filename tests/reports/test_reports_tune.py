@@ -110,7 +110,7 @@ def test_who_fails_is_out_and_the_others_go_on() -> None:
 
 
 def test_who_was_disturbed_when_it_was_dropped_comes_back() -> None:
-    candidates, true_ms = made([4.0, *[5.0 + i for i in range(7)], *[100.0] * 6])
+    candidates, true_ms = made([4.0, 5.0, 6.0, 7.0])
     board, turns = Board(true_ms), {id(one): 0 for one in candidates}
 
     def measure(one: Candidate, seconds: float) -> float:
