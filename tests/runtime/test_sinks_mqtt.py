@@ -170,6 +170,8 @@ def test_a_client_that_is_killed_is_offline(broker: Broker) -> None:
     with listening(broker.port) as listener:
         command = [sys.executable, "-c", code, here, uri]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+            assert run.stdout is not None
+            assert run.stdout.readline() == b"open\n"  # however long a slow machine starts Python for
             assert listener.get("a/status") == b"online"
             run.kill()
         assert listener.get("a/status") == b"offline"
