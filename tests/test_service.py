@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from waits import WAIT_S
 
 from edgecv import service, service_unit
 from edgecv.errors import EdgecvError, UsageError
@@ -19,7 +20,6 @@ from edgecv.service import Status, install, remove, status
 from edgecv.service_unit import MARKER, Unit
 
 ARGUMENTS = ("bundle", "--source", "rtsp://cam/live", "--top", "3")
-WAIT_S = 20
 
 
 class Systemctl:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sinks_samples import WAIT_S, wait_until
 
 pytest.importorskip("paho.mqtt.client", reason='needs the extra "mqtt"')
 
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTMessage
+from waits import WAIT_S, wait_until
 
 USER, PASSWORD = "camera", "s3cret:/@?"
 

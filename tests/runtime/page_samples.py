@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -152,11 +151,3 @@ def picture(response: http.client.HTTPResponse) -> bytes:
 def number(jpeg: bytes) -> int:
     """The frame of a picture of Numbered."""
     return int(jpeg.removeprefix(b"frame ").rstrip(b"."))
-
-
-def until(fact: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    never = threading.Event()
-    latest_s = time.monotonic() + timeout_s
-    while not fact():
-        assert time.monotonic() < latest_s, "not in time"
-        never.wait(0.02)

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Generator
 
 import numpy as np
+from waits import WAIT_S
 
 from edgecv.runtime.sources import Frame, Source
 from edgecv.runtime.sources.base import Opened, Shot
 from edgecv.runtime.sources.live import Live
-
-WAIT_S = 10
 
 
 class Script:

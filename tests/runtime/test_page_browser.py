@@ -17,8 +17,8 @@ from page_samples import (
     make_result,
     port,
     serving,
-    until,
 )
+from waits import wait_until
 
 from edgecv.runtime.controls import Controls
 from edgecv.tasks import Prediction
@@ -117,11 +117,11 @@ def test_controls_act(tab: Tab) -> None:
         tab.open(page.url)
         assert tab.until("document.getElementById('on-number').value === '50'")
         tab.run(_turn("on-range", 82))
-        until(lambda: controls == Controls(0.82, 0.3))
+        wait_until(lambda: controls == Controls(0.82, 0.3))
         tab.run(_turn("off-number", 90))  # takes the other one along
-        until(lambda: controls == Controls(0.9, 0.9))
+        wait_until(lambda: controls == Controls(0.9, 0.9))
         tab.run("document.getElementById('gate').click()")
-        until(lambda: controls.motion_gate)
+        wait_until(lambda: controls.motion_gate)
         assert tab.until(f"{text('gate-state')} === 'on'")
         controls.on = 0.95  # by another viewer
         assert tab.until("document.getElementById('on-number').value === '95'")
@@ -143,7 +143,7 @@ def test_the_keyboard_turns_a_slider(tab: Tab) -> None:
         tab.run("document.getElementById('on-range').focus()")
         for kind in ("rawKeyDown", "keyUp"):
             tab.call("Input.dispatchKeyEvent", type=kind, key="ArrowRight", windowsVirtualKeyCode=39)
-        until(lambda: controls.on == 0.51)
+        wait_until(lambda: controls.on == 0.51)
 
 
 def test_a_second_viewer_does_not_slow_the_first(tab: Tab, browser: Browser) -> None:
@@ -168,7 +168,7 @@ def test_a_tab_nobody_sees_takes_no_pictures(tab: Tab) -> None:
             "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
             " document.dispatchEvent(new Event('visibilitychange'))"
         )
-        until(lambda: not page._server._uvicorn.server_state.tasks)  # neither pictures nor numbers
+        wait_until(lambda: not page._server._uvicorn.server_state.tasks)  # neither pictures nor numbers
         tab.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
         assert tab.until(f"{GREY} && {text('status')}.endsWith('running')")
 
@@ -179,7 +179,7 @@ def test_a_paused_picture_stands_still_and_costs_nothing(tab: Tab) -> None:
         tab.until(GREY)
         tab.run("document.getElementById('pause').click()")
         assert tab.run("document.getElementById('frozen').width") == 64
-        until(lambda: not page._pictures._viewers)
+        wait_until(lambda: not page._pictures._viewers)
         tab.run("document.getElementById('pause').click()")
         assert tab.until(GREY)
 
@@ -229,7 +229,7 @@ def test_a_snapshot_is_saved(tab: Tab, browser: Browser, tmp_path: Path) -> None
         tab.open(page.url)
         tab.until(GREY)
         tab.run("document.getElementById('snapshot').click()")
-        until(lambda: any(tmp_path.glob("edgecv-*Z.jpg")))
+        wait_until(lambda: any(tmp_path.glob("edgecv-*Z.jpg")))
         (saved,) = tmp_path.glob("edgecv-*Z.jpg")
         assert cv2.imread(str(saved)).shape == (720, 1280, 3)
 

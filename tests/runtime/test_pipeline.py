@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from waits import WAIT_S
 
 from edgecv.bundle import Bundle
 from edgecv.devices import select
@@ -29,8 +30,6 @@ from edgecv.runtime.replay import replay
 from edgecv.runtime.sinks.base import Item
 from edgecv.runtime.sources import Counts, Frame, Source, open_source
 from edgecv.spec import Format, Precision
-
-WAIT_S = 10
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from waits import WAIT_S
 
 import edgecv
 from edgecv import api
@@ -22,7 +23,6 @@ from edgecv.runtime.events import Rules
 from edgecv.runtime.sinks.base import Item, Sink, Traits
 
 pytestmark = pytest.mark.usefixtures("fake_engine")
-WAIT_S = 10
 
 
 @pytest.fixture

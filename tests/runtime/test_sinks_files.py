@@ -12,7 +12,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sinks_samples import context, event, item, result, settle
+from sinks_samples import IMPORTABLE, context, event, item, result, settle
+from waits import WAIT_S
 
 from edgecv.errors import SinkError, UsageError
 from edgecv.runtime.results import Result
@@ -246,7 +247,7 @@ def test_the_piece_that_still_fitted_on_the_disk_is_taken_back(tmp_path: Path) -
 
 def test_stdout_whose_reader_leaves_ends_cleanly() -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
         "from sinks_samples import context, item\n"
         "from edgecv.runtime.sinks import Outlet, open_sink\n"
         "front = Outlet(open_sink('-', context()))\n"
@@ -260,7 +261,7 @@ def test_stdout_whose_reader_leaves_ends_cleanly() -> None:
         "print('ended', file=sys.stderr)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", code, str(Path(__file__).parent)],
+        [sys.executable, "-W", "error", "-c", code, *IMPORTABLE],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ,
@@ -270,7 +271,7 @@ def test_stdout_whose_reader_leaves_ends_cleanly() -> None:
         run.stdout.close()
         assert run.stderr
         assert run.stderr.read() == b"ended\n"
-        assert run.wait(20) == 0
+        assert run.wait(WAIT_S) == 0
 
 
 def test_stdout_keeps_the_order_of_what_was_printed_before(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from sinks_samples import UNIX_S, WAIT_S, context, event, item, settle, summary
+from sinks_samples import UNIX_S, context, event, item, settle, summary
+from waits import WAIT_S
 
 from edgecv.errors import SinkError
 from edgecv.runtime.sinks import Item, Outlet, SinkBusy, open_sink, outlet

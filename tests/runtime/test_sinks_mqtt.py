@@ -12,7 +12,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 from mosquitto_broker import PASSWORD, USER, Broker, listening, running
-from sinks_samples import context, event, item, result, settle, wait_until
+from sinks_samples import IMPORTABLE, context, event, item, result, settle
+from waits import WAIT_S, wait_until
 
 from edgecv.errors import SinkError
 from edgecv.runtime.results import Event, Result
@@ -85,7 +86,7 @@ def test_what_is_retained_greets_who_comes_later(broker: Broker) -> None:
     front.offer(item(0, event("cat"), on=("cat",)), True)
     settle(front)
     with listening(broker.port) as late:
-        assert {(m.topic, m.payload) for m in (late.messages.get(timeout=5) for _ in range(2))} == {
+        assert {(m.topic, m.payload) for m in (late.messages.get(timeout=WAIT_S) for _ in range(2))} == {
             ("a/state", b'{"on":["cat"]}'),
             ("a/status", b"online"),
         }
@@ -159,16 +160,16 @@ def test_the_templates_say_what_home_assistant_is_to_show() -> None:
 
 def test_a_client_that_is_killed_is_offline(broker: Broker) -> None:
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from sinks_samples import context\n"
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
+        "from sinks_samples import IMPORTABLE, context\n"
         "from edgecv.runtime.sinks import open_sink\n"
-        "sink = open_sink(sys.argv[2], context())\n"
+        "sink = open_sink(sys.argv[1], context())\n"
         "print('open', flush=True)\n"
         "sys.stdin.read()\n"
     )
-    here, uri = str(Path(__file__).parent), f"mqtt://127.0.0.1:{broker.port}/a"
+    uri = f"mqtt://127.0.0.1:{broker.port}/a"
     with listening(broker.port) as listener:
-        command = [sys.executable, "-c", code, here, uri]
+        command = [sys.executable, "-c", code, uri, *IMPORTABLE]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
             assert run.stdout is not None
             assert run.stdout.readline() == b"open\n"  # however long a slow machine starts Python for

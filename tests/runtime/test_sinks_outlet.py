@@ -8,7 +8,8 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sinks_samples import WAIT_S, HandSink, event, item, settle
+from sinks_samples import HandSink, event, item, settle
+from waits import WAIT_S
 
 from edgecv.errors import SinkError
 from edgecv.runtime.results import Result, SinkCounts

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waits import WAIT_S
 
 from edgecv import data
 from edgecv.errors import DataError, SourceError, UsageError
@@ -164,9 +165,9 @@ def test_close_from_another_thread_while_reading() -> None:
 
     taker = threading.Thread(target=take, daemon=True)
     taker.start()
-    assert started.wait(5)
+    assert started.wait(WAIT_S)
     source.close()
-    taker.join(5)
+    taker.join(WAIT_S)
     assert not taker.is_alive()
 
 

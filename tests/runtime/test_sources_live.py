@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from mjpeg_server import MjpegServer, jpeg, serving
-from scripted import WAIT_S, Script, has, level, wait_for
+from scripted import Script, has, level, wait_for
+from waits import WAIT_S
 
 from edgecv.errors import SourceError
 from edgecv.runtime.sources import Counts, masked_uri, open_source

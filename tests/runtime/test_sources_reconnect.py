@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from mjpeg_server import serving
-from scripted import WAIT_S, Script, has, level, wait_for
+from scripted import Script, has, level, wait_for
+from waits import WAIT_S
 
 from edgecv.errors import SourceError, UsageError
 from edgecv.runtime.sources import Counts, open_source

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 from mjpeg_server import jpeg
-from scripted import WAIT_S, level
+from scripted import level
+from waits import WAIT_S
 
 from edgecv.errors import SourceError
 from edgecv.runtime.sources import Counts, open_source

@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mjpeg_server import jpeg
-from scripted import WAIT_S, level
+from scripted import level
+from waits import WAIT_S
 
 from edgecv.errors import SourceError, UsageError
 from edgecv.runtime.sources import Counts, open_source
