@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecv.spec import NonNegativeInt, Struct
+from edgecv.spec import NonNegative, NonNegativeInt, Struct
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,11 +26,11 @@ class Latency(Struct):
     """Summary of `samples` latencies in milliseconds."""
 
     samples: NonNegativeInt
-    mean_ms: float
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    max_ms: float
+    mean_ms: NonNegative
+    p50_ms: NonNegative
+    p90_ms: NonNegative
+    p99_ms: NonNegative
+    max_ms: NonNegative
 
     @classmethod
     def of(cls, samples_ms: Sequence[float] | NDArray[np.float64]) -> Latency:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ANSWER_S = 30.0
+ANSWER_S = 120.0  # a slow machine may take a minute to start it
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -61,7 +61,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def until(self, script: str, timeout_s: float = 20.0) -> Any:
+    def until(self, script: str, timeout_s: float = 60.0) -> Any:
         """The first true value of a JavaScript expression, looked at again and again."""
         answer = self.run(
             f"""new Promise((done) => {{
@@ -149,7 +149,7 @@ def chromium(profile: Path) -> Iterator[Browser]:
     finally:
         os.close(write_fd)  # which ends it
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edgecv import api
+from edgecv.errors import DeviceError, UsageError
 from edgecv.remote.pack import Packed
 from edgecv.remote.systems import BOOKWORM
 from edgecv.remote.wheelhouse import Target
@@ -45,6 +47,30 @@ def test_progress_as_lines_is_for_who_runs_this_from_afar(
     assert told.out == ""
 
 
+def test_a_new_profile_says_what_it_replaces_and_why_it_is_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EDGECV_DEVICES", str(tmp_path / "own"))
+
+    def said(name: str, out: Path | None = None) -> str:
+        boards.new_device(*api.new_device(name, out))
+        return capsys.readouterr().err
+
+    path = tmp_path / "own" / "rpi5.toml"
+    assert said("rpi5") == f"note: profile 'rpi5' is yours, {path}, and replaces the one of EdgeCV\n"
+    assert said("mine") == said("rpi4b", tmp_path / "elsewhere.toml") == ""
+    assert "name 'mine' is that of mine.toml too: choose another" in said("mine", path.with_name("z.toml"))
+    with pytest.raises(UsageError, match=r"rpi5\.toml is there already: .*--force"):
+        api.new_device("rpi5")
+    api.new_device("rpi5", force=True)
+
+
+def test_a_name_is_refused_before_anything_is_measured_for_it(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="My Board"):
+        api.new_device("My Board", tmp_path / "x.toml", measure=tmp_path / "no bundle")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_profile_of_this_machine_is_found_by_its_name(tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}
 
@@ -54,7 +80,6 @@ def test_a_profile_of_this_machine_is_found_by_its_name(tmp_path: Path) -> None:
         return f"{done.returncode} {done.stdout}{done.stderr}"
 
     assert edgecv("devices", "new", "bench-box").startswith("0 Wrote ")
-    assert "is there already" in edgecv("devices", "new", "bench-box")
     assert "bench-box.toml" in edgecv("devices")
     assert f"from: {tmp_path}/edgecv/devices/bench-box.toml" in edgecv("devices", "show", "bench-box")
     (tmp_path / "edgecv/devices/broken.toml").write_text("name = 3")

@@ -34,7 +34,8 @@ def new_device(
     instead. force: replace a file, and believe an INVALID report. Gives the path, and whether `auto` follows
     the profile here from now on. Raises UsageError for a report of another machine, or an INVALID one.
     """
-    from edgecv.devices.new import new_profile, own_path, write_profile
+    from edgecv.devices.new import new_profile, own_path
+    from edgecv.files import write_text, writing
 
     if report is not None and measure is not None:
         raise UsageError("give a report or a bundle to measure, not both")
@@ -42,7 +43,7 @@ def new_device(
     if path.exists() and not force:
         raise UsageError(f"{path} is there already: name another file, or give --force to replace it")
     selected = select_device()
-    order, threads = None, None
+    content = new_profile(name, selected.detected)  # refuses a name before anything is measured for it
     if report is not None or measure is not None:
         measured = _read(report, selected.detected) if report is not None else _measure(measure, progress)
         if not measured.verdict.valid and not force:
@@ -50,11 +51,13 @@ def new_device(
             raise UsageError(f"the measurement is INVALID ({reason}); measure again, or give --force")
         runs = [(a.kind, a.measured) for a in measured.artifacts if a.measured]
         order = [(kind, run.inference.p50_ms) for kind, run in runs]
-        threads = runs[0][1].threads
-    content = new_profile(name, selected.detected, order, threads=threads)
-    written = write_profile(path, content, force)
+        threads = next((run.threads for _, run in runs), None)
+        content = new_profile(name, selected.detected, order, threads)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, content)
     origin = select_device().detected.origin
-    return written, origin is not None and origin.resolve() == written.resolve()
+    return path, origin is not None and origin.resolve() == path.resolve()
 
 
 def bench_at(

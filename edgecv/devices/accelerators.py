@@ -61,6 +61,9 @@ class Accelerator(NamedTuple):
     where: str
     usable: str
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind}), {self.where}: {self.usable}"
+
 
 class _Pci(NamedTuple):
     slot: str
@@ -98,13 +101,14 @@ def _hailo(root: Path, pci: list[_Pci]) -> Iterator[Accelerator]:
 
 
 def _nvidia(root: Path, pci: list[_Pci]) -> Iterator[Accelerator]:
-    usable = f"{_libraries(root)}; {UNUSED}"
-    compatible = text(root / "proc/device-tree/compatible")
-    for node in _nodes(root, "dev/nvhost-gpu", "dev/nvgpu/igpu*")[:1]:
+    if built_in := _nodes(root, "dev/nvhost-gpu", "dev/nvgpu/igpu*"):
+        compatible = text(root / "proc/device-tree/compatible")
         chip = next((chip for chip in _COMPUTE_CAPABILITY if f"nvidia,{chip}" in compatible), None)
         about = f" ({chip}, compute capability {_COMPUTE_CAPABILITY[chip]})" if chip else ", unknown chip"
-        yield Accelerator(f"NVIDIA Jetson GPU{about}", "GPU", node, usable)
+        yield Accelerator(f"NVIDIA Jetson GPU{about}", "GPU", built_in[0], _libraries(root))
+        return  # an Orin's /dev/nvidia0 is the display driver's
     nodes = _nodes(root, "dev/nvidia[0-9]*")
+    usable = _libraries(root) if nodes else ""
     told = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
     models = [re.search(r"^Model:\s*(.+)$", text(file), re.MULTILINE) for file in told]
     for model, node in zip(itertools.chain(models, itertools.repeat(None)), nodes, strict=False):
@@ -115,14 +119,14 @@ def _nvidia(root: Path, pci: list[_Pci]) -> Iterator[Accelerator]:
 
 
 def _libraries(root: Path) -> str:
-    """The versions of CUDA and TensorRT in the folders where they usually are."""
+    """How usable a GPU is: the versions of CUDA and TensorRT in the folders where they usually are."""
     versions = [text(path) for path in sorted(root.glob("usr/local/cuda*/version.*"))]
     cuda = next(filter(None, map(_cuda_version, versions)), None) or _suffix(
         root.glob("usr/local/cuda*/lib64/libcudart.so.*")
     )
     folders = ("usr/lib/*-linux-gnu", "usr/lib64", "usr/lib/*-linux-gnu/nvidia", "usr/local/tensorrt/lib")
     tensorrt = _suffix(path for folder in folders for path in root.glob(f"{folder}/libnvinfer.so.*"))
-    return f"CUDA {cuda or 'not found'}, TensorRT {tensorrt or 'not found'}"
+    return f"CUDA {cuda or 'not found'}, TensorRT {tensorrt or 'not found'}; {UNUSED}"
 
 
 def _cuda_version(said: str) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from edgecv.devices.cpu import UNKNOWN, Cpu
 from edgecv.devices.jetson import jetpack, l4t_release
 from edgecv.devices.profile import Detect, Own, Profile, load_own
 from edgecv.devices.recognise import Clues, recognise, rule, tree_names
-from edgecv.devices.system import SYSTEM, printable, text
+from edgecv.devices.system import SYSTEM, meminfo_mb, printable, text
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def detect(root: Path = SYSTEM, own: Own | None = None) -> Detected:
     compatible = text(root / "proc/device-tree/compatible")
     clues = Clues(model, tree_names(compatible), chip, l4t_release(root))
     match, origin = recognise(clues, load_own() if own is None else own)
-    memory = text(root / "proc/meminfo")
+    memory = meminfo_mb(root)
     return Detected(
         profile=match.profile,
         exact=match.exact,
@@ -92,8 +91,8 @@ def detect(root: Path = SYSTEM, own: Own | None = None) -> Detected:
         cpu_features=chip.features,
         physical_cores=chip.physical_cores,
         logical_cores=chip.logical_cores,
-        ram_mb=_meminfo_mb(memory, "MemTotal") or _sold_mb(chip.pi_revision),
-        swap_mb=_meminfo_mb(memory, "SwapTotal"),
+        ram_mb=memory.get("MemTotal") or _sold_mb(chip.pi_revision),
+        swap_mb=memory.get("SwapTotal"),
         int8_saturates=cpu.int8_saturates(chip.architecture, chip.features),
         l4t=clues.l4t,
         reason=match.reason,
@@ -114,11 +113,6 @@ def _ask_python(chip: Cpu) -> Cpu:
     if physical and logical:
         physical = min(physical, logical)
     return replace(chip, architecture=architecture, physical_cores=physical, logical_cores=logical)
-
-
-def _meminfo_mb(meminfo: str, key: str) -> int | None:
-    found = re.search(rf"^{key}:\s*([0-9]{{1,15}}) kB", meminfo, re.MULTILINE)
-    return int(found[1]) // 1024 if found else None
 
 
 def _sold_mb(pi_revision: int | None) -> int | None:

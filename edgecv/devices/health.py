@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgecv.devices.cpu import X86
@@ -71,7 +72,7 @@ def power_supply(root: Path, detected: Detected, reading: Reading, kernel_log: s
         return warning(name, "under-voltage now: speed is not to be relied on", remedy)
     logged = len(re.findall("under-?voltage detected", kernel_log, re.IGNORECASE))
     if logged or LOW_VOLTAGE in (reading.throttled_since_boot or ()):
-        often = f", {logged} times by the kernel's log" if logged else ""
+        often = f", {logged}x by the kernel's log" if logged else ""
         return warning(name, f"under-voltage since boot{often}", remedy)
     offered = _offered_ma(root)
     if offered and offered < PI5_MA and detected.profile.name == "rpi5":
@@ -138,12 +139,15 @@ def power_saving(mode: str | None) -> Finding | None:
     return ok("power mode", mode)
 
 
-def cooling(root: Path, profile: Profile | None, reading: Reading) -> Finding:
-    """The temperature against the point where this board begins to slow down, and its fan."""
+def cooling(root: Path, profiles: Sequence[Profile], reading: Reading) -> Finding:
+    """The temperature against the point where this board begins to slow down, and its fan.
+
+    profiles: of this board; the first that knows that point is believed.
+    """
     degrees = reading.temperature_c
     if degrees is None:
         return unknown("cooling", "no sensor of the CPU's temperature can be read")
-    limit = throttle_c(root) or _known_limit(profile)
+    limit = throttle_c(root) or next(filter(None, map(_known_limit, profiles)), None)
     fan = _fan(root)
     if limit is None:
         return unknown("cooling", f"{degrees:.0f} °C{fan}; where it begins to slow down is not known")
@@ -189,8 +193,8 @@ def _offered_ma(root: Path) -> int | None:
     return int.from_bytes(raw, "big") if len(raw) == 4 else None
 
 
-def _known_limit(profile: Profile | None) -> float | None:
-    facts = {fact.name: fact.value for fact in profile.facts} if profile else {}
+def _known_limit(profile: Profile) -> float | None:
+    facts = {fact.name: fact.value for fact in profile.facts}
     value = next((facts[name] for name in _LIMITS if name in facts), None)
     if isinstance(value, tuple):
         value = min(value)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,14 +27,13 @@ def new_profile(
     name: str,
     detected: Detected,
     order: Sequence[tuple[Kind, float]] | None = None,
-    why: str | None = None,
     threads: int | None = None,
 ) -> str:
     """The TOML text of a profile for the machine that was detected.
 
     order: what was measured there, each with its median in milliseconds; the fastest comes first, and what
-    was not measured behind, as the profile that stands in has it. why: what the order rests on. threads: what
-    it was measured with. Raises DeviceError for a name that cannot be one, and a time that is none.
+    was not measured behind, as the profile that stands in has it. threads: what it was measured with.
+    Raises DeviceError for a name that cannot be one, and a time that is none.
     """
     if name in RESERVED:
         raise DeviceError(f"{name!r} is a name that --device has a meaning for: choose another")
@@ -62,7 +59,7 @@ def new_profile(
         "]",
         f"threads = {threads or base.inference.threads} # 0: the machine's own physical cores",
         f"int8_saturates = {_value(saturates)}",
-        f"why = {_value(why or _reason(measured, base))}",
+        f"why = {_value(_reason(measured, base))}",
         "",
         "[memory]",
         "ram_mb = [] # the sizes it is sold with, MiB; none: any",
@@ -82,26 +79,6 @@ def new_profile(
 def own_path(name: str) -> Path:
     """Where a profile of that name belongs in the user's folder."""
     return own_folder() / f"{name.replace('+', 'plus')}.toml"
-
-
-def write_profile(path: str | Path, content: str, force: bool = False) -> Path:
-    """Write the profile, whole or not at all; folders are made.
-
-    Raises DeviceError where there is a file already, unless `force`, and when the disk refuses.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not force:
-            raise DeviceError(f"{path} is there already: name another file, or give --force to replace it")
-        temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise DeviceError(f"cannot write device profile {path}: {error.strerror}") from error
-    return path
 
 
 def _fastest(order: Sequence[tuple[Kind, float]]) -> dict[Kind, float]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from edgecv.devices.detect import Detected
 from edgecv.devices.health import Finding, ok, problem, unknown, warning
-from edgecv.devices.system import number, printable, text
+from edgecv.devices.system import meminfo_mb, number, printable, text
 
 BASE_MB = 200  # Python, numpy, OpenCV and an engine took 150 to 250
 SPARE_MB = 100  # the system's own, below which it begins to swap
@@ -43,7 +43,7 @@ class Limits(NamedTuple):
 
 def memory(root: Path, artifact_bytes: int) -> Finding:
     """Whether a run with a model of that size fits into what is available."""
-    info = _meminfo(root)
+    info = meminfo_mb(root)
     available, swap = info.get("MemAvailable"), info.get("SwapFree", 0)
     if available is None:
         return unknown("memory", "/proc/meminfo does not say what is available")
@@ -66,7 +66,7 @@ def swap(root: Path) -> Finding:
     if not (root / "proc/swaps").exists():
         return unknown("swap", "/proc/swaps cannot be read")
     if not rows:
-        ram = _meminfo(root).get("MemTotal")
+        ram = meminfo_mb(root).get("MemTotal")
         if ram is not None and ram < SMALL_RAM_MB:
             what = f"none, with {ram} MB of memory: a run that needs more is killed"
             return warning("swap", what, _ZRAM)
@@ -170,11 +170,6 @@ def _groups(root: Path) -> Iterator[Path]:
         ):
             folder = top / inside.strip("/")
             yield from (folder, *(parent for parent in folder.parents if parent.is_relative_to(top)))
-
-
-def _meminfo(root: Path) -> dict[str, int]:
-    rows = re.findall(r"^(\w+):\s*([0-9]{1,15}) kB", text(root / "proc/meminfo"), re.MULTILINE)
-    return {name: int(kilobytes) >> 10 for name, kilobytes in rows}
 
 
 def _root_device(root: Path) -> str:

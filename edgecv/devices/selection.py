@@ -52,7 +52,7 @@ def select(name: str = AUTO, root: Path = SYSTEM) -> Selected:
     own = load_own()
     detected = detect(root, own)
     profile, note = _choose(name, detected, own)
-    notes = [note, _namesake(profile, own)]
+    notes = [note, namesake(profile, own)]
     if name in RESERVED:
         notes += [f"left out: {error}" for error in own.broken.values()]
     threads = profile.inference.threads or detected.cores or 1
@@ -113,7 +113,8 @@ def _own(detected: Detected, asked_for_generic: bool) -> tuple[Profile, str | No
     return profile, f"{detected.reason}; using the profile of {profile.title}"
 
 
-def _namesake(profile: Profile, own: Own) -> str | None:
+def namesake(profile: Profile, own: Own) -> str | None:
+    """What is to be said of a profile of the user's that has the name of a built-in one."""
     path = own.path_of(profile)
     if path is None or profile.name not in {builtin.name for builtin in builtin_profiles()}:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 SYSTEM = Path("/")
@@ -23,6 +24,12 @@ def number(path: Path) -> float | None:
         return float(text(path).split(maxsplit=1)[0])
     except (IndexError, ValueError):
         return None
+
+
+def meminfo_mb(root: Path) -> dict[str, int]:
+    """/proc/meminfo in MiB; what it does not say is not there."""
+    rows = re.findall(r"^(\w+):\s*([0-9]{1,15}) kB", text(root / "proc/meminfo"), re.MULTILINE)
+    return {name: int(kilobytes) >> 10 for name, kilobytes in rows}
 
 
 def printable(raw: str) -> str:

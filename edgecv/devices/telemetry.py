@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edgecv.devices.power import Power
-from edgecv.devices.system import SYSTEM, number, printable, text
+from edgecv.devices.system import SYSTEM, meminfo_mb, number, printable, text
 from edgecv.spec import Struct
 
 __all__ = ["SYSTEM", "Reading", "Telemetry", "power_mode", "throttle_c"]
@@ -56,7 +56,7 @@ class Telemetry:
         command: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._memory, self._load = root / "proc/meminfo", root / "proc/loadavg"
+        self._root, self._load = root, root / "proc/loadavg"
         cpus = root / "sys/devices/system/cpu"
         self._governor = cpus / "cpu0/cpufreq/scaling_governor"
         self._clocks = sorted(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
@@ -79,7 +79,7 @@ class Telemetry:
             clock_mhz=khz and khz / 1000,
             governor=text(self._governor) or None,
             load_1min=number(self._load),
-            memory_available_mb=_available_mb(text(self._memory)),
+            memory_available_mb=meminfo_mb(self._root).get("MemAvailable"),
             power_w=self._power.read(),
             throttled=throttled,
             throttled_since_boot=since_boot,
@@ -194,11 +194,6 @@ def _hex(answer: str) -> int | None:
     """`throttled=0x50005` of vcgencmd, and `50005` of the kernel."""
     found = re.fullmatch(r"(?:throttled=)?(?:0x)?([0-9a-fA-F]{1,8})", answer.strip())
     return int(found[1], 16) if found else None
-
-
-def _available_mb(meminfo: str) -> int | None:
-    found = re.search(r"^MemAvailable:\s*([0-9]{1,15}) kB", meminfo, re.MULTILINE)
-    return int(found[1]) // 1024 if found else None
 
 
 def _highest(paths: Iterable[Path], below: float = float("inf")) -> float | None:

@@ -32,6 +32,7 @@ CHECKS: dict[str, tuple[tuple[str, Check], ...]] = {
     ),
     "Board": (
         ("board", board.model),
+        ("accelerator", board.accelerator),
         ("power supply", board.supply),
         ("throttling", board.throttling),
         ("cooling", board.cooling),

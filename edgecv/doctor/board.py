@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgecv.bundle import Bundle
-from edgecv.devices import health, resources
+from edgecv.devices import health, load_own, resources
+from edgecv.devices.accelerators import accelerators
 from edgecv.devices.cpu import UNKNOWN
 from edgecv.devices.health import Finding
 from edgecv.devices.telemetry import power_mode
@@ -22,11 +23,19 @@ def model(case: Case) -> Iterator[Finding]:
     ram = f"{found.ram_mb} MB" if found.ram_mb else "memory unknown"
     what = f"{model}, {ram}; profile {case.selected.profile.name} ({found.reason})"
     yield health.ok("board", what) if found.profile else health.unknown("board", what)
+    for error in load_own().broken.values():
+        yield health.warning("profiles", f"left out: {error}", "mend the file, or remove it")
+
+
+def accelerator(case: Case) -> Iterator[Finding]:
+    """Those that are there: nothing is wrong with one, and none makes a run faster yet."""
+    for one in accelerators(case.machine.root):
+        yield health.ok("accelerator", str(one))
 
 
 def supply(case: Case) -> Iterator[Finding]:
     log = case.machine.run(("journalctl", "--dmesg", "--boot", "--quiet", "--output=cat", "--no-pager"))
-    found = health.power_supply(case.machine.root, case.selected.detected, case.reading, log)
+    found = health.power_supply(case.machine.root, case.built_in, case.reading, log)
     yield from _those(found)
 
 
@@ -44,7 +53,8 @@ def mode(case: Case) -> Iterator[Finding]:
 
 
 def cooling(case: Case) -> Iterator[Finding]:
-    yield health.cooling(case.machine.root, case.selected.detected.profile, case.reading)
+    profiles = [found.profile for found in (case.selected.detected, case.built_in) if found.profile]
+    yield health.cooling(case.machine.root, profiles, case.reading)
 
 
 def cpu(case: Case) -> Iterator[Finding]:

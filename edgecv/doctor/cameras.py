@@ -24,7 +24,9 @@ from edgecv.runtime.sources import masked_uri
 
 # Codecs, scalers and image processors of the boards have nodes of their own, which give no camera's pictures.
 _NO_CAMERA = re.compile(
-    r"codec|isp|hevc|pispbe|rpivid|scaler|jpeg|encoder|decoder|m2m|vdec|venc", re.IGNORECASE
+    # "isp" and "jpeg" not as in "Display" and "MJPEG", which cameras are called
+    r"codec|(?<![a-z])((rk|p)?isp|jpeg)|hevc|rpivid|scaler|encoder|decoder|m2m|vdec|venc",
+    re.IGNORECASE,
 )
 _RIBBON = re.compile(r"unicam|rp1-cfe|vi-output|tegra-video", re.IGNORECASE)  # raw pictures of a CSI sensor
 _SENSOR = re.compile(
@@ -169,11 +171,15 @@ def _default_node(case: Case, path: Path) -> Finding:
 
 
 def _wanted(case: Case) -> Path | None:
-    """The video node that the source names."""
+    """The video node that the source names, by itself or by a link, as /dev/v4l/by-id has them."""
     found = re.fullmatch(r"(?:([0-9]+)|(/dev/[^?]+))(?:\?.*)?", case.uri, re.ASCII)
     if not found:
         return None
-    return Path(f"/dev/video{int(found[1])}") if found[1] else Path(found[2])
+    if found[1]:
+        return Path(f"/dev/video{int(found[1])}")
+    root = case.machine.root.resolve()
+    file = (root / found[2].lstrip("/")).resolve()
+    return Path("/") / file.relative_to(root) if file.is_relative_to(root) else Path(found[2])
 
 
 def _sensors(root: Path) -> list[str]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from edgecv.bundle import Bundle
-from edgecv.devices import Selected
+from edgecv.devices import Detected, Selected, detect
+from edgecv.devices.profile import Own
 from edgecv.devices.telemetry import Reading, Telemetry
 from edgecv.doctor.child import Answer
 from edgecv.doctor.machine import Machine
@@ -35,6 +36,11 @@ class Case:
     @property
     def uri(self) -> str:
         return self.source if self.source is not None else self.selected.profile.camera.source
+
+    @cached_property
+    def built_in(self) -> Detected:
+        """The machine by EdgeCV's own profiles: one of the user's need not hold what is known of a board."""
+        return detect(self.machine.root, Own())
 
     @cached_property
     def reading(self) -> Reading:

@@ -33,6 +33,7 @@ from edgecv.reports.schema import (
     Verdict,
 )
 from edgecv.reports.turns import interleave, sustain
+from edgecv.reports.validity import judge
 from edgecv.runtime.choice import engine_options
 from edgecv.runtime.engines import installed, missing_message
 from edgecv.spec import Kind
@@ -111,7 +112,7 @@ def bench(
     )
     if data is not None:
         report = _scored(report, bundle, artifacts, selected, data, robustness, meter)
-    return _judged(report)
+    return msgspec.structs.replace(report, verdict=judge(plan, state, report.artifacts))
 
 
 def _expected_s(plan: Plan, profiles: bool) -> float:
@@ -237,10 +238,3 @@ def _scored(
     return msgspec.structs.replace(
         report, artifacts=rows, pictures=found.pictures, labels=tuple(bundle.labels), worst=found.worst
     )
-
-
-def _judged(report: Report) -> Report:
-    from edgecv.reports.validity import judge
-
-    verdict = judge(report.plan, report.conditions, report.artifacts)
-    return msgspec.structs.replace(report, verdict=verdict)

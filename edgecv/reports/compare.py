@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from edgecv import __version__
 from edgecv.errors import UsageError
 from edgecv.reports.differences import find, intervals
+from edgecv.reports.facts import board_name, in_short
 from edgecv.reports.metrics import METRICS, OFFLINE, Metric
 from edgecv.reports.schema import ArtifactReport, Mode, Report, Verdict
-from edgecv.reports.validity import sentence
 from edgecv.reports.wording import plain, plural
 from edgecv.spec import Interval, Kind, NonNegativeInt, PositiveInt, Sha256, Struct
 
@@ -105,7 +105,7 @@ def compare(reports: Sequence[Report], names: Sequence[str], force: bool = False
         edgecv=__version__,
         reports=tuple(_side(report, name) for report, name in zip(reports, names, strict=True)),
         artifacts=tuple(_artifact(reports, kind) for kind in dict.fromkeys(measured[0])),
-        notes=(*_only_in(reports, names), *_differing(reports, names)),
+        notes=tuple(map(plain, (*_only_in(reports, names), *_differing(reports, names)))),
         invalid=sum(not report.verdict.valid for report in reports),
     )
 
@@ -117,7 +117,7 @@ def require_valid(reports: Sequence[Report], names: Sequence[str]) -> None:
     was compared from a gate that was crossed (exit code 1).
     """
     against = [
-        f"{name} is INVALID: " + plain(" ".join(map(sentence, report.verdict.reasons)))
+        f"{plain(name)} is INVALID: {in_short(report.verdict)}"
         for report, name in zip(reports, names, strict=True)
         if not report.verdict.valid
     ]
@@ -131,12 +131,11 @@ def _listed(kinds: Sequence[Kind]) -> str:
 
 
 def _side(report: Report, name: str) -> Side:
-    c = report.conditions
     return Side(
         name=name,
         bundle=report.bundle,
         manifest_sha256=report.manifest_sha256,
-        board=c.device if c.model == "unknown" else c.model,
+        board=board_name(report.conditions),
         created=report.created,
         mode=report.plan.mode,
         verdict=report.verdict,
@@ -228,12 +227,12 @@ def _differing(reports: Sequence[Report], names: Sequence[str]) -> Iterator[str]
         ("OpenCV", [r.conditions.opencv for r in reports]),
         ("Mode", [r.plan.mode.value for r in reports]),
         ("Camera", [f"{r.plan.camera_fps:g} frames a second" for r in reports]),
-        ("Pictures", [_pictures(r) for r in reports]),
+        ("Pictures", _pictures(reports)),
     )
     for what, values in texts:
         if len(set(values)) > 1:
             told = ", ".join(f"{value} in {name}" for value, name in zip(values, names, strict=True))
-            yield plain(f"{what} differ{'s' if what[-1] != 's' else ''}: {told}.")
+            yield f"{what} differ{'s' if what[-1] != 's' else ''}: {told}."
     if len({report.rule for report in reports}) > 1:
         yield "They were not measured by one rule; each report says by which."
 
@@ -245,7 +244,12 @@ def _engines(report: Report, base: Report) -> str:
     return " + ".join(dict.fromkeys(used)) or "none"
 
 
-def _pictures(report: Report) -> str:
-    if report.pictures is None:
-        return "none"
-    return f"{plural(len(report.pictures.truth), 'picture')} of {report.pictures.source}"
+def _pictures(reports: Sequence[Report]) -> list[str]:
+    """What each was judged on, all alike where it was the same, whatever the folder's name."""
+    found = [report.pictures for report in reports]
+    if len({one.digest if one else None for one in found}) == 1:
+        return []
+    return [
+        f"{plural(len(one.truth), 'picture')} of {one.source} (sha256 {one.digest[:12]})" if one else "none"
+        for one in found
+    ]

@@ -24,7 +24,7 @@ from edgecv.reports.compare_words import (
 from edgecv.reports.gates import Failure, Gate, check
 from edgecv.reports.pages import Written, render_page, require_packages, write_files
 from edgecv.reports.sheets import Line, Sheet, markdown, markdown_sheet, text_column
-from edgecv.reports.wording import INVALID, NONE, plain, plural
+from edgecv.reports.wording import INVALID, NONE, artifact_name, optional, plain, plural
 
 JSON, MARKDOWN, HTML = "compare.json", "compare.md", "compare.html"
 TEMPLATE = "compare.html.jinja"
@@ -81,7 +81,7 @@ def gate_sheet(comparison: Comparison, gates: Sequence[Gate], failures: Sequence
             row = find_row(comparison, failure.artifact, gate.metric)
             numbers = [NONE] * 4 if row is None else pair_cells(row, names.index(failure.report))
             result = "not checked" if failure.new is None else "crossed"
-            artifact = (failure.artifact or NONE).replace(":", " ")
+            artifact = optional(failure.artifact, artifact_name)
             lines.append(Line(str(gate), (result, artifact, plain(failure.report), *numbers)))
     return Sheet("Gates", "", "Fails when", tuple(columns), tuple(lines))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgecv.reports.compare import Change, Comparison, Row
-from edgecv.reports.compare_words import artifact_name, change_text
+from edgecv.reports.compare_words import change_text
 from edgecv.reports.figures import (
     FORMAT_COLOURS,
     FORMAT_MARKERS,
@@ -19,13 +19,13 @@ from edgecv.reports.figures import (
     svg,
 )
 from edgecv.reports.metrics import POINTS
-from edgecv.reports.wording import INVALID, plain
+from edgecv.reports.wording import INVALID, artifact_name, plain, tail
 from edgecv.spec import Format, Kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAME = 18  # characters of a report's name beside an artifact's: a row has no room for more
+NAME = 22  # characters of a report's name below an artifact's: a row has no room for more
 
 
 class _Mark(NamedTuple):
@@ -65,12 +65,12 @@ def _marks(comparison: Comparison, metric: str) -> list[_Mark]:
             for place, change in enumerate(row.changes):
                 if row.metric != metric or change is None or (at := _scale(row, change)) is None:
                     continue
-                report = plain(comparison.reports[place].name)
-                label = artifact_name(artifact) + (f" · {report[-NAME:]}" if several else "")
                 valid = not artifact.invalid[0] and not artifact.invalid[place]
+                label = artifact_name(artifact.artifact) + ("" if valid else f" · {INVALID}")
+                report = tail(plain(comparison.reports[place].name), NAME)
                 marks.append(
                     _Mark(
-                        label=label if valid else f"{label} · {INVALID}",
+                        label=f"{label}\n{report}" if several else label,
                         format=Kind.parse(artifact.artifact).format,
                         valid=valid,
                         text=change_text(row, change).removesuffix(" points"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edgecv.reports.compare import Change, Compared, Comparison, Row
+from edgecv.reports.compare import Change, Comparison, Row
+from edgecv.reports.facts import in_short
 from edgecv.reports.metrics import BY_NAME, POINTS
 from edgecv.reports.sheets import Line, Sheet, text_column
-from edgecv.reports.validity import sentence
-from edgecv.reports.wording import INVALID, NONE, ms, number, optional, plain
+from edgecv.reports.wording import INVALID, NONE, artifact_name, ms, number, optional, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,10 +69,6 @@ def reading(row: Row, change: Change | None) -> str:
     return BETTER if (change.absolute < 0) is row.lower_is_better else WORSE
 
 
-def artifact_name(artifact: Compared) -> str:
-    return artifact.artifact.replace(":", " ")
-
-
 def title(comparison: Comparison) -> str:
     base, *others = (side.name for side in comparison.reports)
     return plain(f"{others[0] if len(others) == 1 else f'{len(others)} reports'} against {base}")
@@ -94,7 +90,7 @@ def _said(comparison: Comparison, metric: str, place: int) -> str:
         for row in artifact.rows:
             change = row.changes[place]
             if row.metric == metric and change is not None:
-                text = f"{artifact_name(artifact)} ({change_text(row, change)})"
+                text = f"{artifact_name(artifact.artifact)} ({change_text(row, change)})"
                 found.setdefault(reading(row, change), []).append(text)
     said = [f"{key} for {', '.join(found[key])}" for key in (WORSE, BETTER) if key in found]
     said += [f"{UNCLEAR} for {len(found[UNCLEAR])}"] if UNCLEAR in found else []
@@ -105,7 +101,7 @@ def _said(comparison: Comparison, metric: str, place: int) -> str:
 def marks(comparison: Comparison) -> tuple[str, ...]:
     """A sentence for each INVALID report that force has let in."""
     return tuple(
-        plain(f"{side.name} is {INVALID}: " + " ".join(map(sentence, side.verdict.reasons)))
+        f"{plain(side.name)} is {INVALID}: {in_short(side.verdict)}"
         for side in comparison.reports
         if not side.verdict.valid
     )
@@ -145,7 +141,7 @@ def sheets(comparison: Comparison) -> tuple[Sheet, ...]:
     found = []
     for artifact in comparison.artifacts:
         lines = tuple(Line(f"{row.label}, {row.unit}", tuple(_cells(row))) for row in artifact.rows)
-        title = artifact_name(artifact) + (f", {INVALID}" if any(artifact.invalid) else "")
+        title = artifact_name(artifact.artifact) + (f", {INVALID}" if any(artifact.invalid) else "")
         missing = "; ".join(
             f"{name}: {why}" for name, why in zip(names, artifact.missing, strict=True) if why
         )
@@ -193,7 +189,7 @@ def _terminal_table(comparison: Comparison, place: int) -> Table:
     table.add_column(INTERVAL)
     for artifact in comparison.artifacts:
         mark = f", {INVALID}" if artifact.invalid[0] or artifact.invalid[place] else ""
-        table.add_row(Text(artifact_name(artifact) + mark, style="bold red" if mark else "bold"))
+        table.add_row(Text(artifact_name(artifact.artifact) + mark, style="bold red" if mark else "bold"))
         if why := artifact.missing[place]:
             table.add_row(Text(f"  {why}", style="dim"))
             continue

@@ -19,12 +19,13 @@ from edgecv.reports.figures import (
 )
 from edgecv.reports.findings import in_points, reduced_artifacts, sqnr
 from edgecv.reports.plots_accuracy import drops
-from edgecv.reports.wording import plain
+from edgecv.reports.wording import plain, tail
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 12  # operations shown: the others cost less
+NAME = 26  # characters of their names
 
 
 def conversion_plots(manifest: Manifest) -> tuple[Plot, ...]:
@@ -52,7 +53,7 @@ def conversion_plots(manifest: Manifest) -> tuple[Plot, ...]:
 
 
 def _sensitivity(rows: Sequence[Sensitivity]) -> Figure:
-    names = [_short(plain(s.name)) for s in rows]
+    names = [tail(plain(s.name), NAME) for s in rows]
     figure, axes = rows_figure(names, max(22 * len(rows) + 60, height(1)))
     percent = [100 * 10 ** (-(s.sqnr_db or 0.0) / 20) for s in rows]
     for y, (s, value) in enumerate(zip(rows, percent, strict=True)):
@@ -62,8 +63,3 @@ def _sensitivity(rows: Sequence[Sensitivity]) -> Figure:
     axes.tick_params(axis="y", labelcolor=INK, labelsize=10)
     room(axes, max(percent))
     return figure
-
-
-def _short(name: str, most: int = 26) -> str:
-    """The end of a long name, which tells layers apart better than its beginning."""
-    return name if len(name) <= most else f"…{name[1 - most :]}"

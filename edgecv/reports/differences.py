@@ -115,16 +115,17 @@ def _turns(run: Measured) -> NDArray[np.int64] | None:
 
 def top1_interval(base: Report, new: Report, kind: Kind) -> Interval | None:
     """Of new - base in points, of an artifact that answered the same pictures in both; else None."""
-    if base.pictures is None or base.pictures != new.pictures:  # by their digest, and by what they show
+    was, now = base.pictures, new.pictures  # the same wherever they lie, whatever that folder is called
+    if was is None or now is None or (was.digest, was.truth) != (now.digest, now.truth):
         return None
     answers = [
         artifact.answers for report in (base, new) for artifact in report.artifacts if artifact.kind == kind
     ]
-    truth = np.asarray(base.pictures.truth)
+    truth = np.asarray(was.truth)
     if len(answers) != 2 or any(a is None or len(a.best) != truth.size for a in answers) or not truth.size:
         return None
-    was, now = (np.asarray(a.best) == truth for a in answers if a is not None)
-    low, high = paired_interval(int((now & ~was).sum()), int((was & ~now).sum()), truth.size)
+    before, after = (np.asarray(a.best) == truth for a in answers if a is not None)
+    low, high = paired_interval(int((after & ~before).sum()), int((before & ~after).sum()), truth.size)
     return Interval(low=100 * low, high=100 * high)
 
 

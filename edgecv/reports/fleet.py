@@ -8,8 +8,9 @@ from pathlib import Path
 
 from edgecv import __version__
 from edgecv.errors import UsageError
-from edgecv.reports.facts import valid
+from edgecv.reports.facts import board_name, valid
 from edgecv.reports.schema import ArtifactReport, Mode, Report, Verdict
+from edgecv.reports.wording import plain
 from edgecv.spec import Fraction, NonNegativeInt, PositiveInt, Sha256, Struct
 
 FLEET_VERSION = 1
@@ -103,7 +104,7 @@ def report_names(paths: Sequence[Path]) -> tuple[str, ...]:
         depth += 1
     names, seen = [], Counter[str]()
     for part in parts:
-        name = "/".join(part[-depth:]).strip("/") or "report"
+        name = plain("/".join(part[-depth:]).strip("/")) or "report"
         seen[name] += 1
         names.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
     return tuple(names)
@@ -122,7 +123,7 @@ def _board(report: Report, name: str, force: bool) -> Board:
     ]
     return Board(
         name=name,
-        model=c.device if c.model == "unknown" else c.model,
+        model=board_name(c),
         device=c.device,
         bundle=report.bundle,
         manifest_sha256=report.manifest_sha256,

@@ -21,7 +21,7 @@ from edgecv.reports.figures import (
     svg,
 )
 from edgecv.reports.fleet import Board, Fleet, Result
-from edgecv.reports.wording import INVALID, ms, plain
+from edgecv.reports.wording import INVALID, artifact_name, ms, plain, tail
 from edgecv.spec import Kind, Precision
 
 if TYPE_CHECKING:
@@ -69,12 +69,14 @@ def _points(board: Board) -> list[tuple[float, float, Result]]:
 def _bars(best: Sequence[tuple[Board, Result]]) -> Figure:
     figure, axes = rows_figure([_label(board, result) for board, result in best], height(_rows(best)))
     name_rows(axes, [result.valid for _, result in best])
+    thick = 0.6 * len(best) / _rows(best)  # as thick as in a full figure
     for y, (_, result) in enumerate(best):
         kind, p50 = Kind.parse(result.artifact), result.p50_ms or 0.0
         colour = FORMAT_COLOURS[kind.format]
         filled = kind.precision is not Precision.FP32 and result.valid
-        axes.barh(y, p50, 0.6, facecolor=colour if filled else "none", edgecolor=colour, linewidth=1.4)
-        note(axes, p50, y, f"{ms(p50)} ms · {result.artifact.replace(':', ' ')}")
+        face = colour if filled else "none"
+        axes.barh(y, p50, thick, facecolor=face, edgecolor=colour, linewidth=1.4)
+        note(axes, p50, y, f"{ms(p50)} ms · {artifact_name(result.artifact)}")
     axes.set_xlabel("inference, ms")
     room(axes, max(result.p50_ms or 0.0 for _, result in best), 1.9)
     return figure
@@ -86,8 +88,7 @@ def _label(board: Board, result: Result) -> str:
 
 
 def _short(board: Board) -> str:
-    name = plain(board.name)
-    return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
+    return tail(plain(board.name), NAME)
 
 
 def _scatter(boards: Sequence[Board]) -> Figure:

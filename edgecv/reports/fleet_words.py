@@ -7,13 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from edgecv.reports.facts import Headline
+from edgecv.reports.facts import Headline, in_short
 from edgecv.reports.fleet import MAX_DROP, Board, Fleet, Result
 from edgecv.reports.fleet_plots import fleet_plots
 from edgecv.reports.pages import Written, render_page, require_packages, write_files
 from edgecv.reports.sheets import Line, Sheet, markdown, markdown_sheet, text_column
-from edgecv.reports.validity import sentence
-from edgecv.reports.wording import INVALID, NONE, ms, number, optional, plain, plural, share
+from edgecv.reports.wording import INVALID, NONE, artifact_name, ms, number, optional, plain, plural, share
 
 JSON, MARKDOWN, HTML = "fleet.json", "fleet.md", "fleet.html"
 TEMPLATE = "fleet.html.jinja"
@@ -52,13 +51,13 @@ def title(fleet: Fleet) -> str:
     return plain(f"{what} on {plural(len(fleet.boards), 'board')}")
 
 
-def verdict(fleet: Fleet) -> tuple[bool, str, tuple[str, ...]]:
-    """Whether all are VALID, that as a headline, and a line for each board that is not."""
+def verdict(fleet: Fleet) -> tuple[bool, str, tuple[tuple[str, str], ...]]:
+    """Whether all are VALID, that as a headline, and each board that is not with what was found."""
     bad = [board for board in fleet.boards if not board.verdict.valid]
-    lines = tuple(plain(f"{board.name}: " + " ".join(map(sentence, board.verdict.reasons))) for board in bad)
+    found = tuple((plain(board.name), in_short(board.verdict)) for board in bad)
     count = len(fleet.boards)
     headline = f"{plural(count, 'board')}, VALID" if not bad else f"{len(bad)} of {count} boards {INVALID}"
-    return not bad, headline, lines
+    return not bad, headline, found
 
 
 def headlines(fleet: Fleet) -> tuple[Headline, ...]:
@@ -70,7 +69,7 @@ def headlines(fleet: Fleet) -> tuple[Headline, ...]:
         if known:
             board, result = best[min(known)[1]]
             cells = dict(zip((heading for _, heading in _HEADINGS), _cells(result), strict=True))
-            who = plain(f"{board.name}, {_name(result)}")
+            who = f"{plain(board.name)}, {artifact_name(result.artifact)}"
             yield Headline(what, who, value.format_map(cells), detail.format_map(cells), result.valid)
 
     return (
@@ -78,10 +77,6 @@ def headlines(fleet: Fleet) -> tuple[Headline, ...]:
         *tile("Most accurate", lambda r: r.top1 and -r.top1, "{top-1 %} %", "top-1 · {p50} ms p50 inference"),
         *tile("Most efficient", lambda r: r.energy_mj, "{mJ} mJ", "a frame"),
     )
-
-
-def _name(result: Result) -> str:
-    return result.artifact.replace(":", " ")
 
 
 def board_sheet(fleet: Fleet) -> Sheet:
@@ -93,7 +88,7 @@ def board_sheet(fleet: Fleet) -> Sheet:
     for board in fleet.boards:
         result = board.result(board.best)
         cells = [NONE] * (len(_HEADINGS) - 1) + [_heat(board)]
-        cells = [_name(result), *_cells(result, board)] if result else [NONE, *cells]
+        cells = [artifact_name(result.artifact), *_cells(result, board)] if result else [NONE, *cells]
         cells += [board.mode.value, plain(board.device)]
         mark = "" if board.verdict.valid else INVALID
         lines.append(Line(plain(board.name), tuple(cells), below=plain(board.model), mark=mark))
@@ -107,7 +102,7 @@ def artifact_sheets(fleet: Fleet) -> tuple[Sheet, ...]:
     for board in fleet.boards:
         lines = tuple(
             Line(
-                _name(result),
+                artifact_name(result.artifact),
                 () if result.skipped is not None else tuple(_cells(result)),
                 below=plain(result.engine or ""),
                 mark="" if result.valid else INVALID,
@@ -141,7 +136,7 @@ def _heat(board: Board) -> str:
 def fleet_markdown(fleet: Fleet) -> str:
     _, headline, reasons = verdict(fleet)
     lines = [f"# {markdown(title(fleet))}", "", f"**{headline}**", ""]
-    lines += [f"- **{INVALID}:** {markdown(reason)}" for reason in reasons]
+    lines += [f"- **{INVALID}:** {markdown(f'{name}: {reason}')}" for name, reason in reasons]
     lines += [f"- **Note:** {markdown(note)}" for note in fleet.notes]
     for sheet in (board_sheet(fleet), *artifact_sheets(fleet)):
         lines += markdown_sheet(sheet)
@@ -151,14 +146,14 @@ def fleet_markdown(fleet: Fleet) -> str:
 def fleet_html(fleet: Fleet) -> str:
     """One page that needs nothing beside itself; raises UsageError when the `report` extra is missing."""
     require_packages(f"read {MARKDOWN}")
-    good, headline, reasons = verdict(fleet)
+    good, headline, found = verdict(fleet)
     return render_page(
         TEMPLATE,
         sortable=True,
         title=title(fleet),
         good=good,
         headline=headline,
-        reasons=reasons,
+        found=found,
         headlines=headlines(fleet),
         boards=board_sheet(fleet),
         plots=fleet_plots(fleet),

@@ -14,9 +14,8 @@ import msgspec
 import numpy as np
 
 from edgecv.bundle import Artifact
-from edgecv.reports.schema import Milliseconds
 from edgecv.runtime.engines import Entry, Options
-from edgecv.spec import NonNegativeInt, PositiveInt, Preprocess, Struct
+from edgecv.spec import NonNegative, NonNegativeInt, PositiveInt, Preprocess, Struct
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,20 +52,19 @@ class Load(Struct, tag=True):
     """Open a job's engine and warm it up, with so many inferences at least and for so long: Loaded."""
 
     job: Job
-    warmup: NonNegativeInt = WARMUP
-    warmup_s: float = WARMUP_S
+    warmup: NonNegativeInt
+    warmup_s: float
 
 
 class Take(Struct, tag=True):
-    """Frames back to back for `seconds`, and until there are `samples`: Turned.
+    """Frames back to back for `seconds`, one at least: Turned.
 
     warm: some frames before, which do not count, since the turns of others have cooled the caches.
     """
 
     index: NonNegativeInt
     seconds: float
-    samples: PositiveInt
-    warm: bool = True
+    warm: bool
 
 
 class Serve(Struct, tag=True):
@@ -111,9 +109,9 @@ class Loaded(Struct):
 
     index: NonNegativeInt
     engine: str
-    load_ms: Milliseconds
-    first_inference_ms: Milliseconds
-    warmup_ms: tuple[Milliseconds, ...]
+    load_ms: NonNegative
+    first_inference_ms: NonNegative
+    warmup_ms: tuple[NonNegative, ...]
     peak_memory_mb: float | None
 
 
@@ -143,17 +141,9 @@ class Turned(Struct):
         return len(self.packed) // (4 * len(STAGES))
 
     @property
-    def preprocess(self) -> NDArray[np.float64]:
-        """[samples] milliseconds, to 1 µs, so that a percentile is found among the samples as written."""
-        return self.stages_us[0] / 1000
-
-    @property
     def inference(self) -> NDArray[np.float64]:
+        """[samples] milliseconds, to 1 µs, so that a percentile is found among the samples as written."""
         return self.stages_us[1] / 1000
-
-    @property
-    def postprocess(self) -> NDArray[np.float64]:
-        return self.stages_us[2] / 1000
 
 
 class Alive(Struct, tag=True):

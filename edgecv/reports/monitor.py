@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgecv.devices.power import Power
-from edgecv.devices.system import SYSTEM, text
+from edgecv.devices.system import SYSTEM, meminfo_mb, text
 from edgecv.devices.telemetry import Telemetry
 from edgecv.errors import UsageError
 from edgecv.reports.cores import Cores
@@ -73,7 +73,7 @@ class Monitor:
 
     def available_mb(self) -> int | None:
         """MiB that programs may still take."""
-        return self._telemetry.read().memory_available_mb
+        return meminfo_mb(self._root).get("MemAvailable")  # not a reading, whose throttling would be lost
 
     def swapped_pages(self) -> int | None:
         """Pages brought in or put out since the measurement began."""

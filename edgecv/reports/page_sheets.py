@@ -114,7 +114,7 @@ def _ends(minutes: Sequence[Minute], key: str, form: str) -> str:
 
 def _throttled_minutes(minutes: Sequence[Minute]) -> str:
     known = [minute.throttled for minute in minutes if minute.throttled is not None]
-    return f"{sum(map(bool, known))} of {len(minutes)} min" if known else NONE
+    return f"{sum(map(bool, known))} of {len(known)} min" if known else NONE
 
 
 def operations_said(report: Report) -> str:

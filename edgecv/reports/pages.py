@@ -31,21 +31,20 @@ class Written(NamedTuple):
 def write_files(folder: Path, texts: Mapping[str, str], html: str, page: Callable[[], str]) -> Written:
     """Write `texts` by their names into a folder, and the page as `html` where it can be made.
 
-    Older ones are replaced, other files left alone. Raises EdgecvError when the disk refuses.
+    Older ones are replaced, other files left alone. The page comes last: what was measured is kept whatever
+    becomes of the drawing. Raises EdgecvError when the disk refuses.
     """
-    note = None
-    files = dict(texts)
-    with writing(folder):
+    with writing(folder / html):
         folder.mkdir(parents=True, exist_ok=True)
-    try:
-        files[html] = page()
-    except UsageError as error:
-        note = f"no {html}: {error}"
-        with writing(folder / html):
-            (folder / html).unlink(missing_ok=True)  # it would show the numbers of an older run
-    for name, text in files.items():
+        (folder / html).unlink(missing_ok=True)  # it would show the numbers of an older run
+    for name, text in texts.items():
         write_text(folder / name, text)
-    return Written(tuple(folder / name for name in files), note)
+    paths = tuple(folder / name for name in texts)
+    try:
+        write_text(folder / html, page())
+    except UsageError as error:
+        return Written(paths, f"no {html}: {error}")
+    return Written((*paths, folder / html), None)
 
 
 def require_packages(instead: str = "") -> None:

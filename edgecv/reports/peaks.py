@@ -25,6 +25,8 @@ LIMITS_MB = (8, 256)  # of the block that is copied
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 # Whichever library NumPy was built with.
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+# The parent's import path, since `-m` and `-c` put the current folder first: a random.py in it is not meant.
+_CHILD = "import sys; sys.path[:] = sys.argv[2:]; from edgecv.reports.peaks import main; main(sys.argv[1])"
 
 
 def measure_peaks(threads: int) -> Peaks:
@@ -33,7 +35,7 @@ def measure_peaks(threads: int) -> Peaks:
     Its own, because BLAS takes its number of threads when it is loaded. Raises EdgecvError when it fails.
     """
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
-    command = [sys.executable, "-m", "edgecv.reports.peaks", str(threads)]
+    command = [sys.executable, "-c", _CHILD, str(threads), *sys.path]
     try:
         done = subprocess.run(
             command,
@@ -50,8 +52,15 @@ def measure_peaks(threads: int) -> Peaks:
         lines = error.stderr.decode("utf-8", "replace").strip().splitlines()
         why = lines[-1] if lines else f"exit status {error.returncode}"
         raise EdgecvError(f"measuring this board's peak failed: {why}") from error
-    except msgspec.MsgspecError as error:
+    except (OSError, msgspec.MsgspecError) as error:  # no memory for another process, or an odd answer
         raise EdgecvError(f"measuring this board's peak failed: {error}") from error
+
+
+def main(threads: str) -> None:
+    """The child's side."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    found = Peaks(gflops=product_gflops(), copy_gb_s=copy_gb_s(int(threads), block_bytes(CACHES, free)))
+    sys.stdout.buffer.write(msgspec.json.encode(found))
 
 
 def best_of(action: Callable[[], object], seconds: float) -> float:
@@ -111,10 +120,3 @@ def _largest_cache(caches: Path) -> int:
         except (OSError, ValueError, KeyError, IndexError):
             continue
     return max(sizes, default=16 * MIB)
-
-
-if __name__ == "__main__":
-    count = int(sys.argv[1])
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    found = Peaks(gflops=product_gflops(), copy_gb_s=copy_gb_s(count, block_bytes(CACHES, free)))
-    sys.stdout.buffer.write(msgspec.json.encode(found))

@@ -117,9 +117,11 @@ def _reliability(axes: Axes, row: Row, answers: Answers, truth: Sequence[int]) -
 def robustness(rows: Sequence[Row]) -> Plot | None:
     """Top-1 over the strength of each corruption; strength 0 is the pictures as they are."""
     shown = [row for row in rows if row.artifact.robustness]
-    if not shown:
+    corruptions = list(
+        dict.fromkeys(r.corruption for row in rows for r in row.artifact.robustness if r.strength)
+    )
+    if not corruptions:
         return None
-    corruptions = list(dict.fromkeys(r.corruption for r in shown[0].artifact.robustness if r.strength))
     columns = min(len(corruptions), 3)
     figure, panels = small_multiples(len(corruptions), columns, DIAGRAM_PT)
     for axes, corruption in zip(panels, corruptions, strict=True):
@@ -145,10 +147,10 @@ def overall(rows: Sequence[Row]) -> Plot | None:
         return None
     figure, axes = new_figure(multiples_pt(6, 3, DIAGRAM_PT))
     for row in shown:
-        corruptions = {r.corruption for r in row.artifact.robustness if r.strength}
-        courses = [_course(row, corruption) for corruption in corruptions]
-        means = {s: sum(course[s] for course in courses) / len(courses) for s in courses[0]}
-        series(axes, row, list(means), list(means.values()))
+        top1: dict[int, list[float]] = {}
+        for r in sorted(row.artifact.robustness, key=lambda r: r.strength):
+            top1.setdefault(r.strength, []).append(100 * r.top1)
+        series(axes, row, list(top1), [sum(values) / len(values) for values in top1.values()])
     axes.set(xticks=range(6), ylim=(0, 100), xlabel="strength", ylabel="top-1, %")
     axes.grid(axis="y", linewidth=0.6)
     axes.set_axisbelow(True)

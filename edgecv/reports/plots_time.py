@@ -33,6 +33,10 @@ STATES = (  # what the machine tells of itself: key, unit, colour
     ("power_w", "W", POWER),
 )
 NAMES = {"°C": "temperature", "MHz": "clock", "W": "power"}
+TAKEN: dict[str, tuple[Any, str]] = {  # by whom time was taken: line style, words
+    "other_cores": ("-", "time taken by other programs"),
+    "stolen_cores": ((0, (3, 2)), "time taken by the hypervisor (dashed)"),
+}
 
 
 def warmup(rows: Sequence[Row]) -> Plot | None:
@@ -133,7 +137,7 @@ def _shade_minutes(panels: Sequence[Axes], shown: Sequence[Row]) -> bool:
 def timeline(conditions: Conditions) -> Plot | None:
     """What the machine said of itself from before the first artifact until after the last."""
     moments = sorted((conditions.before, *conditions.during, conditions.after), key=lambda m: m.at_s)
-    taken = [key for key in ("other_cores", "stolen_cores") if any(getattr(m, key) for m in moments)]
+    taken = [key for key in TAKEN if any(getattr(m, key) for m in moments)]
     known = _known(moments)
     if len(moments) < 4 or not (known or taken):
         return None
@@ -143,16 +147,15 @@ def timeline(conditions: Conditions) -> Plot | None:
     xs = [moment.at_s / scale for moment in moments]
     for axes, (key, of, colour) in zip(panels, known, strict=False):
         _course(axes, xs, moments, key, of, colour)
-    for key, style in zip(taken, ("-", (0, (3, 2))), strict=False):
-        _course(panels[-1], xs, moments, key, "cores", OTHERS, style)
+    for key in taken:
+        _course(panels[-1], xs, moments, key, "cores", OTHERS, TAKEN[key][0])
     if taken:
         panels[-1].set_ylim(0, max(panels[-1].get_ylim()[1], 0.5))
     throttled = _throttled(panels, xs, moments)
     _finish(panels, f"{unit} since the beginning")
     figure.align_ylabels(panels)
     parts = [NAMES[unit] for _, unit, _ in known]
-    words = {"other_cores": "time taken by other programs", "stolen_cores": "by the hypervisor (dashed)"}
-    caption = ", ".join([*parts, *(words[key] for key in taken)])
+    caption = ", ".join([*parts, *(TAKEN[key][1] for key in taken)])
     caption = caption[0].upper() + caption[1:] + ("; red: throttled." if throttled else ".")
     return Plot("The machine meanwhile", caption, svg(figure, "timeline"))
 

@@ -85,12 +85,12 @@ class Worker:
         self._jobs[loaded.index] = job
         return loaded
 
-    def turn(self, index: int, seconds: float, samples: int = 1, warm: bool = True) -> Turned:
-        """Frames back to back for `seconds`, and until there are `samples`.
+    def turn(self, index: int, seconds: float, warm: bool = True) -> Turned:
+        """Frames back to back for `seconds`, one at least.
 
         warm: a few that do not count come before, since what ran in between has cooled the caches.
         """
-        command = Take(index=index, seconds=seconds, samples=samples, warm=warm)
+        command = Take(index=index, seconds=seconds, warm=warm)
         return self._ask(command, self._jobs[index], Turned, min(IDLE_S, seconds / 2))
 
     def offline(self, job: Job, streams: int, seconds: float) -> Offline:
@@ -103,7 +103,7 @@ class Worker:
         return self._ask(command, job, Camera)
 
     def profile(self, job: Job, runs: int) -> tuple[Timed, ...]:
-        """Each operation's mean time, from an engine that is opened for it."""
+        """Each operation's median time, from an engine that is opened for it."""
         return self._ask(Profile(job=job, runs=runs), job, tuple[Timed, ...])
 
     def unload(self, index: int) -> None:

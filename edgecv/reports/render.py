@@ -57,7 +57,8 @@ def load_report(path: Path) -> Report:
 
 
 def render_json(report: Report) -> str:
-    return _readable(msgspec.to_builtins(report)) + "\n"
+    text = _readable(msgspec.to_builtins(report)) + "\n"
+    return text.encode(errors="replace").decode()  # a path in it may be no Unicode
 
 
 def render_schema() -> str:

@@ -52,8 +52,8 @@ class Runner:
             times.append(_ms(self._frame()[1]))
         return tuple(times[:WARMUP_KEPT])
 
-    def turn(self, seconds: float, samples: int, warm: bool) -> Turned:
-        """Frames for `seconds`, and until there are `samples`; `warm`: some before, which do not count."""
+    def turn(self, seconds: float, warm: bool) -> Turned:
+        """Frames for `seconds`, one at least; `warm`: some before, which do not count."""
         clock = time.perf_counter
         start, done = clock(), 0
         while warm and (done < REWARM or clock() - start < REWARM_S) and clock() - start < REWARM_MAX_S:
@@ -61,7 +61,7 @@ class Runner:
             done += 1
         stages = (array("q"), array("q"), array("q"))
         start = now = clock()
-        while len(stages[0]) < samples or now - start < seconds:
+        while not stages[0] or now - start < seconds:
             for stage, ns in zip(stages, self._frame(), strict=True):
                 stage.append(ns)
             now = clock()

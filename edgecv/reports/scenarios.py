@@ -72,10 +72,14 @@ def serve(job: Job, streams: int, seconds: float, beat: Callable[[], None]) -> O
             beat()
         for stream in running:
             stream.start()
+        told = 0
         for stream in running:
             while stream.is_alive():
                 stream.join(JOIN_S)
-                beat()
+                done = sum(each.inferences for each in running)
+                if done > told:  # a stream that hangs is no sign of life
+                    told = done
+                    beat()
     for stream in running:
         if stream.error:
             raise stream.error

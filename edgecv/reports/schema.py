@@ -14,6 +14,7 @@ from edgecv.spec import (
     Fraction,
     Interval,
     Kind,
+    NonNegative,
     NonNegativeInt,
     PositiveInt,
     Precision,
@@ -24,8 +25,6 @@ from edgecv.timing import Latency
 
 SCHEMA_VERSION = 3
 MAX_SAMPLES = 2000
-
-Milliseconds = Annotated[float, msgspec.Meta(ge=0.0)]
 
 
 class Mode(str, enum.Enum):
@@ -133,9 +132,9 @@ class Turn(Struct):
     """
 
     start_s: float
-    seconds: float
+    seconds: NonNegative
     samples: PositiveInt
-    p50_ms: Milliseconds
+    p50_ms: NonNegative
     temperature_c: float | None = None
     clock_mhz: float | None = None
     power_w: float | None = None
@@ -146,9 +145,9 @@ class Minute(Struct):
 
     minute: PositiveInt
     samples: PositiveInt
-    p50_ms: Milliseconds
-    p90_ms: Milliseconds
-    fps: float
+    p50_ms: NonNegative
+    p90_ms: NonNegative
+    fps: NonNegative
     temperature_c: float | None = None
     clock_mhz: float | None = None
     power_w: float | None = None
@@ -161,9 +160,9 @@ class Offline(Struct):
     batch: 1, as the artifacts are made.
     """
 
-    inferences_per_s: float
+    inferences_per_s: NonNegative
     inferences: PositiveInt
-    seconds: float
+    seconds: NonNegative
     streams: PositiveInt
     batch: PositiveInt = 1
 
@@ -175,7 +174,7 @@ class Camera(Struct):
     at; their share is dropped / (frames + dropped).
     """
 
-    fps: float
+    fps: NonNegative
     frames: NonNegativeInt
     dropped: NonNegativeInt
     age: Latency | None
@@ -196,10 +195,10 @@ class Operation(Struct):
 
     name: str
     operator: str
-    ms: Milliseconds
+    ms: NonNegative
     share: Fraction
     macs: NonNegativeInt | None = None
-    peak_share: float | None = None
+    peak_share: NonNegative | None = None
 
 
 class Operations(Struct):
@@ -209,7 +208,7 @@ class Operations(Struct):
     """
 
     count: NonNegativeInt = 0
-    total_ms: Milliseconds = 0.0
+    total_ms: NonNegative = 0.0
     costliest: tuple[Operation, ...] = ()
     unknown: str | None = None
 
@@ -227,21 +226,21 @@ class Measured(Struct):
 
     engine: str
     threads: PositiveInt
-    load_ms: Milliseconds
-    first_inference_ms: Milliseconds
-    peak_memory_mb: float | None
-    warmup_ms: tuple[Milliseconds, ...]
+    load_ms: NonNegative
+    first_inference_ms: NonNegative
+    peak_memory_mb: NonNegative | None
+    warmup_ms: tuple[NonNegative, ...]
     preprocess: Latency
     inference: Latency
     postprocess: Latency
     total: Latency
     turns: Annotated[tuple[Turn, ...], msgspec.Meta(min_length=1)]
-    inference_ms: Annotated[tuple[Milliseconds, ...], msgspec.Meta(min_length=1, max_length=MAX_SAMPLES)]
+    inference_ms: Annotated[tuple[NonNegative, ...], msgspec.Meta(min_length=1, max_length=MAX_SAMPLES)]
     variant: str = ""
     p50_interval_ms: Interval | None = None
     p99_interval_ms: Interval | None = None
-    power_w: float | None = None
-    energy_mj: float | None = None
+    power_w: NonNegative | None = None
+    energy_mj: NonNegative | None = None
     offline: Offline | None = None
     camera: Camera | None = None
     minutes: tuple[Minute, ...] = ()
@@ -316,8 +315,8 @@ class Peaks(Struct):
     read and written, in 10^9 a second, of a block larger than the caches.
     """
 
-    gflops: float
-    copy_gb_s: float
+    gflops: NonNegative
+    copy_gb_s: NonNegative
 
 
 class Conditions(Struct):
@@ -366,10 +365,10 @@ class Plan(Struct):
     mode: Mode = Mode.QUICK
     scenarios: tuple[Scenario, ...] = (Scenario.SINGLE_STREAM,)
     samples: PositiveInt = 30
-    seconds: float = 10.0
+    seconds: NonNegative = 10.0
     turns: PositiveInt = 10
-    minutes: float = 0.0
-    camera_fps: float = 30.0
+    minutes: NonNegative = 0.0
+    camera_fps: NonNegative = 30.0
 
     @classmethod
     def of(cls, mode: Mode, minutes: float = 10.0, scenarios: tuple[Scenario, ...] = ()) -> Plan:
@@ -431,6 +430,15 @@ class Report(Struct):
     pictures: Pictures | None = None
     labels: tuple[str, ...] = ()
     worst: tuple[WrongPicture, ...] = ()
+
+    def __post_init__(self) -> None:
+        truth = self.pictures.truth if self.pictures else ()
+        for artifact in self.artifacts:
+            found = artifact.answers
+            if found and not len(found.best) == len(found.score) == len(truth):
+                raise ValueError(f"the `answers` of {artifact.kind} are not one for each of the `pictures`")
+            if found and max((*found.best, *truth), default=-1) >= len(self.labels):
+                raise ValueError(f"a class in the `answers` of {artifact.kind} has no name in `labels`")
 
     @property
     def scored(self) -> bool:

@@ -46,7 +46,7 @@ RUN_COLUMNS = (
     Column("Whole frame, p50", "total ms", lambda _a, m: ms(m.total.p50_ms), narrow="frame\np50 ms"),
     Column("Counted", "FPS", lambda _a, m: number(m.fps), narrow="FPS"),
 )
-ENERGY = Column("Whole frame, p50", "mJ", lambda _a, m: optional(m.energy_mj, number))
+ENERGY = Column("Counted", "mJ", lambda _a, m: optional(m.energy_mj, number))
 COST_COLUMNS = (
     Column("Start, ms", "load", lambda _a, m: ms(m.load_ms), narrow="load\nms"),
     Column("Start, ms", "first", lambda _a, m: ms(m.first_inference_ms)),
@@ -79,7 +79,7 @@ def sheet(
                 cells=tuple(column.cell(a, run) for column in shown) if run else (),
                 below=plain(" ".join(filter(None, (run.engine, run.variant)))) if run else "",
                 mark="" if valid(report, a) or run is None else INVALID,
-                instead=f"skipped: {plain(a.skipped)}" if a.skipped else "",
+                instead="" if run else f"skipped: {plain(a.skipped or NONE)}",
             )
         )
     return Sheet(title, note, "Artifact", shown, tuple(lines))

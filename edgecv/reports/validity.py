@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 
+from edgecv.reports.monitor import mean
 from edgecv.reports.schema import (
     ArtifactReport,
     Conditions,
@@ -107,12 +108,12 @@ def _throttled(conditions: Conditions, supply: bool) -> Iterator[Reason]:
 def _taken(conditions: Conditions) -> Iterator[Reason]:
     """What was taken from the run by other programs, by the hypervisor and by a memory too small."""
     moments = (*conditions.during, conditions.after)
-    other = _mean(moment.other_cores for moment in moments)
+    other = mean(moment.other_cores for moment in moments)
     if other is not None and other > OTHER_CORES:
         message = f"Other programs took {other:.2f} cores on average, more than {OTHER_CORES}: stop them."
         yield Reason(fault=Fault.LOAD, message=message)
     used = min(conditions.threads, conditions.cores or conditions.threads)
-    stolen = _mean(moment.stolen_cores for moment in moments)
+    stolen = mean(moment.stolen_cores for moment in moments)
     if stolen is not None and stolen > STOLEN_SHARE * used:
         message = (
             f"The hypervisor took {stolen:.2f} of the {plural(used, 'core')} in use, more than "
@@ -248,11 +249,6 @@ def _tells(conditions: Conditions) -> str | None:
     if device.startswith("jetson") or "jetson" in model:
         return "this kernel has no throttle alerts"
     return None
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _percent(part: float, whole: float, sign: str = "") -> str:

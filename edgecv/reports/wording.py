@@ -15,6 +15,16 @@ def name(artifact: ArtifactReport | Accuracy | Kind) -> str:
     return f"{artifact.format.value} {artifact.precision.value}"
 
 
+def artifact_name(kind: str) -> str:
+    """`onnx int8` of `onnx:int8`."""
+    return plain(kind.replace(":", " "))
+
+
+def tail(text: str, most: int) -> str:
+    """The end of a long name, which tells one from another better than its beginning."""
+    return text if len(text) <= most else f"…{text[1 - most :]}"
+
+
 def ms(value: float) -> str:
     """Three significant digits are what a latency is good for: 0.021, 7.42, 31.4, 120."""
     return number(value) if value >= 1 else f"{value:.3f}"

@@ -84,14 +84,15 @@ class _Hand:
         if isinstance(command, Load):
             return self._load(command)
         if isinstance(command, Take):
-            return self._runners[command.index].turn(command.seconds, command.samples, command.warm)
+            return self._runners[command.index].turn(command.seconds, command.warm)
         if isinstance(command, Serve):
             return scenarios.serve(command.job, command.streams, command.seconds, self._beat)
         if isinstance(command, Watch):
             return scenarios.watch(command.job, command.bundle, command.fps, command.seconds, self._beat)
         if isinstance(command, Profile):
             return self._profile(command.job, command.runs)
-        self._runners.pop(command.index).engine.close()
+        self._runners[command.index].engine.close()
+        del self._runners[command.index]  # not before: an engine that fails to close is named
         return None
 
     def job_of(self, command: Command) -> Job:

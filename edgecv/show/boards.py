@@ -51,7 +51,8 @@ def device(name: str) -> None:
     console.print(f"why: {profile.inference.why}")
     console.print(f"threads: {profile.inference.threads or 'the cores of the machine'}")
     console.print(f"int8 saturates: {'yes' if profile.inference.int8_saturates else 'no'}")
-    console.print(f"memory: {', '.join(map(str, profile.memory.ram_mb)) or 'unknown'} MB")
+    sizes = ", ".join(map(str, profile.memory.ram_mb))
+    console.print(f"memory: {sizes} MB" if sizes else f"memory: {profile.memory.source}")
     console.print(f"camera: --source {profile.camera.source}")
     table = new_table("fact", "value", "source", "verified", numbers=0)
     for fact in profile.facts:
@@ -95,13 +96,20 @@ def detected(as_json: bool) -> None:
     unsaid = ("note", "profile_file", "l4t", "jetpack")  # said only where there is something to say
     print_facts({name: value for name, value in facts.items() if value or name not in unsaid})
     for one in built_in:
-        click.echo(f"accelerator: {one.name} ({one.kind}), {one.where}: {one.usable}")
+        click.echo(f"accelerator: {one}")
     if not built_in:
         click.echo("accelerators: none found")
 
 
 def new_device(path: Path, followed: bool) -> None:
+    from edgecv.devices import load_own
+    from edgecv.devices.selection import namesake
+
     click.echo(f"Wrote {path}" + ("; `--device auto` follows it here from now on" if followed else ""))
+    own, here = load_own(), path.resolve()
+    notes = [namesake(profile, own) for file, profile in own.profiles.items() if file.resolve() == here]
+    notes += [f"left out: {error}" for file, error in own.broken.items() if file.resolve() == here]
+    print_notes([note for note in notes if note])
 
 
 def diagnosed(found: Diagnosis, as_json: bool) -> None:

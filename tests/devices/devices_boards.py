@@ -256,6 +256,7 @@ BOARDS = {
             "usr/lib/aarch64-linux-gnu/libnvinfer.so.10.3.0": "",
             "dev/dri/renderD128": "",
             "sys/class/drm/renderD128/device/uevent": "DRIVER=nvidia-drm\n",
+            "dev/nvidia0": "",  # of its display
         },
         profile="jetson-orin-nano",
         cpu="6x Cortex-A78AE",

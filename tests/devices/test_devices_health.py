@@ -83,8 +83,8 @@ def check(found: Finding | None, state: State, *words: str) -> None:
         ("rpi4b", ("under-voltage", "throttled"), (), "", None, WARNING, ("5 V 3 A", "cable")),
         # some time before, by the firmware and by either wording of the kernel
         ("rpi-zero2w", (), ("under-voltage",), "", None, WARNING, ("since boot", "5 V 2.5 A")),
-        ("rpi5", (), None, DROPPED, None, WARNING, ("1 times",)),
-        ("rpi3b+", (), (), OLDER, None, WARNING, ("2 times",)),
+        ("rpi5", (), None, DROPPED, None, WARNING, ("1x",)),
+        ("rpi3b+", (), (), OLDER, None, WARNING, ("2x",)),
         # a supply that a Raspberry Pi 5 did not agree on 5 A with
         ("rpi5", (), (), "", 3000, WARNING, ("offers 3 A", "5 V 5 A")),
         ("rpi5", None, None, "", 900, WARNING, ("offers 0.9 A",)),
@@ -212,7 +212,8 @@ def test_cooling(
 ) -> None:
     write(tmp_path, **files)
     profile = board(name).profile if name else None
-    check(health.cooling(tmp_path, profile, Reading(temperature_c=degrees)), state, *words)
+    reading = Reading(temperature_c=degrees)
+    check(health.cooling(tmp_path, [profile] if profile else [], reading), state, *words)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
+import msgspec
 import pytest
 from doctor_checks import OK, PROBLEM, UNKNOWN, WARNING, MakeCase, check
 
+from edgecv.devices.profile import Camera
 from edgecv.doctor import cameras
 from edgecv.doctor.child import Answer
 from edgecv.errors import BundleError
@@ -52,6 +55,10 @@ PI5 = {"proc/device-tree/compatible": "raspberrypi,5-model-b\0brcm,bcm2712\0"}
         (JETSON, OK, ("ribbon camera imx219",)),
         # no sysfs, as in some containers
         ({"dev/video0": ""}, OK, ("/dev/video0 (?)",)),
+        # what cameras are called, and an image processor's node
+        (nodes("Studio Display Camera"), OK, ("(Studio Display Camera)",)),
+        (nodes("USB MJPEG Camera"), OK, ("(USB MJPEG Camera)",)),
+        (nodes("rkisp1_mainpath", "mtk-jpeg-dec", "fimc_isp", "omap3isp"), UNKNOWN, ("none was found",)),
     ],
 )
 def test_which_there_are(
@@ -112,6 +119,21 @@ def test_the_profile_s_camera(
     make_case: MakeCase, files: dict[str, str], state: object, words: tuple[str, ...]
 ) -> None:
     check(cameras.source(make_case(PI5 | files)), (state, "source", words))
+
+
+def test_a_camera_by_the_link_of_its_name(make_case: MakeCase) -> None:
+    case = make_case(PI5 | USB, closed=("video0",), source="/dev/v4l/by-id/usb-C920?fps=15")
+    link = case.machine.root / "dev/v4l/by-id/usb-C920"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("../../video0")
+    check(cameras.cameras(case), (OK, "cameras", ()), (PROBLEM, "permission", ("/dev/video0",)))
+    camera = Camera(source="/dev/v4l/by-id/usb-C920")
+    profile = msgspec.structs.replace(case.selected.profile, camera=camera)
+    case = make_case(PI5 | USB)
+    case.selected = replace(case.selected, profile=profile)
+    check(cameras.source(case), (OK, "source", ("/dev/video0",)))
+    link.unlink()
+    check(cameras.source(case), (PROBLEM, "source", ("no camera at /dev/v4l/by-id/usb-C920",)))
 
 
 @pytest.mark.parametrize(

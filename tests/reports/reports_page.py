@@ -1,8 +1,10 @@
-"""A page as a browser takes it apart."""
+"""What was rendered, as its readers take it apart: a browser, a terminal."""
 
 from __future__ import annotations
 
 from html.parser import HTMLParser
+
+from rich.console import Console
 
 
 class Page(HTMLParser):
@@ -37,3 +39,11 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
+
+
+def terminal(*tables: object, width: int = 80) -> str:
+    """What `rich.print` shows of them, without colours."""
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(*tables)
+    return capture.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from edgecv.reports.schema import (
@@ -17,6 +18,7 @@ from edgecv.reports.schema import (
     Report,
     Turn,
     Verdict,
+    WrongPicture,
 )
 from edgecv.spec import Drop, Format, Kind, Precision
 from edgecv.statistics import rank_interval, share_interval
@@ -29,6 +31,7 @@ SPREAD = Reason(
     message="The median's 95 % interval is 8.1 to 9.3 ms, ±7 % of 8.99 ms, where ±5 % is allowed.",
     artifact="onnx:int8",
 )
+HOSTILE = '<script>alert("x")</script> | **b** [red]&amp;[/red] \x1b[2J `c`'
 WARNING = "The governor powersave may hold the clock down."
 
 
@@ -142,3 +145,32 @@ def make_conditions(during: tuple[Moment, ...] = (), **more: object) -> Conditio
         "during": during,
     }
     return Conditions(**values | more)  # type: ignore[arg-type]
+
+
+def hostile_report() -> Report:
+    """Every text in it that comes from elsewhere is HOSTILE."""
+    report = make_report(skipped=HOSTILE)
+    rows = list(report.artifacts[1:])
+    assert rows[0].measured is not None
+    rows[0] = msgspec.structs.replace(
+        rows[0], measured=msgspec.structs.replace(rows[0].measured, engine=HOSTILE, notes=(HOSTILE,))
+    )
+    c = msgspec.structs.replace(
+        report.conditions, model=HOSTILE, note=HOSTILE, os=HOSTILE, arithmetic=HOSTILE
+    )
+    wrong = WrongPicture(
+        name=HOSTILE,
+        jpeg=b"no picture",
+        artifact=HOSTILE,
+        truth=HOSTILE,
+        float_label=HOSTILE,
+        float_score=0.9,
+        label=HOSTILE,
+        score=0.4,
+    )
+    verdict = Verdict(
+        reasons=(Reason(fault=Fault.LOAD, message=HOSTILE, artifact=HOSTILE),), warnings=(HOSTILE,)
+    )
+    return msgspec.structs.replace(
+        report, bundle=HOSTILE, conditions=c, artifacts=tuple(rows), worst=(wrong,), verdict=verdict
+    )

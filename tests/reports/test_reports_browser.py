@@ -13,6 +13,11 @@ from reports_full import make_full_report
 from reports_samples import SPREAD, THROTTLED, WARNING
 
 from edgecv.reports import conversion
+from edgecv.reports.compare import compare
+from edgecv.reports.compare_pages import write_comparison
+from edgecv.reports.fleet import merge
+from edgecv.reports.fleet_words import write_fleet
+from edgecv.reports.gates import parse_gate
 from edgecv.reports.render import write_reports
 from edgecv.reports.wording import NONE
 
@@ -71,10 +76,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     report = make_full_report(reasons=(SPREAD,), warnings=(WARNING,))
     conversion.write(folder / "conversion.html", make_manifest(), make_worst())
     throttled = make_full_report(reasons=(THROTTLED,), minutes=0)
+    reports, names = (report, throttled, report), ("kitchen", "a_board_with_a_rather_long_name_" * 2, "gate")
+    comparison = compare(reports, names, force=True)
+    write_comparison(comparison, folder, [parse_gate("latency_p50 > +5%")])
+    write_fleet(merge(reports, names), folder)
     return {
         "benchmark": write_reports(report, folder / "some").paths[-1],
         "all invalid": write_reports(throttled, folder / "all").paths[-1],
         "conversion": folder / "conversion.html",
+        "comparison": folder / "compare.html",
+        "fleet": folder / "fleet.html",
     }
 
 
@@ -86,13 +97,14 @@ def shown(browser: Browser, page: Path, width: int, dark: bool = False) -> Tab:
     return tab
 
 
-@pytest.mark.parametrize("name", ["benchmark", "all invalid", "conversion"])
+@pytest.mark.parametrize("name", ["benchmark", "all invalid", "conversion", "comparison", "fleet"])
 def test_it_fits_in_both_themes(name: str, browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
     browser.errors.clear()
     for width, dark in ((1200, False), (390, False), (390, True)):
         tab = shown(browser, pages[name], width, dark)
         assert tab.run("document.documentElement.scrollWidth") == width
         assert tab.run(OUTSIDE) == []
+        assert tab.run("document.querySelectorAll('main svg').length") > 1
         ratio, text = tab.run(CONTRAST)
         assert ratio > 4, text
         tab.screenshot(tmp_path / "page.png")

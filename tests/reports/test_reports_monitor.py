@@ -149,6 +149,17 @@ def test_at_most_one_look_a_second(system: System) -> None:
     assert [moment.at_s for moment in monitor.moments] == [0.0, 1.0, 2.0]
 
 
+def test_asking_for_memory_loses_no_throttling(system: System) -> None:
+    """An Intel CPU's count is of what came since the reading before, whoever asked for that."""
+    count = "sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count"
+    system.write(count, "5\n")
+    monitor = system.monitor()
+    system.write(count, "6\n")
+    monitor.available_mb()
+    monitor.take()
+    assert monitor.seen(0).throttled == ("throttled",)
+
+
 def test_pages_that_were_swapped(system: System) -> None:
     system.write("proc/vmstat", "pgpgin 5\npswpin 10\npswpout 20\npswpinfoo 9\n")
     monitor = system.monitor()

@@ -91,6 +91,17 @@ def _set(where: str, value: object) -> Callable[[dict], None]:
     return change
 
 
+def _judged(answers: dict) -> Callable[[dict], None]:
+    """Answers to one picture, where there are two classes."""
+
+    def change(document: dict) -> None:
+        document["pictures"] = {"source": "photos", "digest": "cd" * 32, "truth": [1]}
+        document["labels"] = ["a", "b"]
+        document["artifacts"][0]["answers"] = answers
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -107,6 +118,15 @@ def _set(where: str, value: object) -> Callable[[dict], None]:
         # neither measured nor skipped, and both
         (_set("artifacts.2.skipped", None), "either `measured` or `skipped`"),
         (_set("artifacts.0.skipped", "why"), "either `measured` or `skipped`"),
+        # no time is negative
+        (
+            _set("artifacts.0.measured.inference.p50_ms", -1.0),
+            r"\.inference\.p50_ms`",
+        ),
+        (_set("artifacts.0.measured.turns.0.seconds", -1.0), r"`\$\.artifacts\[0\]\.measured\.turns\[0\]"),
+        # answers to pictures that are not there, and of a class without a name
+        (_set("artifacts.0.answers", {"best": [0], "score": [0.5]}), "not one for each of the `pictures`"),
+        (_judged({"best": [2], "score": [0.5]}), "has no name in `labels`"),
     ],
 )
 def test_wrong_files(change: Callable[[dict], None], message: str, tmp_path: Path) -> None:
