@@ -300,21 +300,23 @@ class Bundle:
 def find_bundle(name: str | None) -> Path:
     """A folder, or the name of a bundle in the cache; None is the default model's.
 
-    Raises BundleError with the one command that makes the bundle.
+    Raises UsageError for one that is not there, BundleError with the one command that makes the default one.
     """
     if name == "":
         raise UsageError("an empty bundle name; leave it out for the default bundle")
     if name and Path(name).is_file():
         raise UsageError(f"{name} is a file; give the folder of the bundle it belongs to")
-    if name and (os.sep in name or Path(name).is_dir()):
+    if name and Path(name).is_dir():
         return Path(name)
+    if name and os.sep in name:
+        raise UsageError(f"{name}: there is no such folder; give that of a bundle")
     cached = bundle_cache(name or DEFAULT_BUNDLE)
     if (cached / MANIFEST).is_file():
         return cached
     if name in (None, DEFAULT_BUNDLE):
         command = "`edgecv convert --int8` makes it (needs: pip install 'edgecv[convert]')"
         raise BundleError(f"no bundle named, and the default one is not in the cache; {command}")
-    raise BundleError(
+    raise UsageError(
         f"no bundle {name!r} here or in the cache; give the folder of one, or make it with "
         "`edgecv convert MODEL --int8`"
     )

@@ -9,7 +9,7 @@ import pytest
 from fakes import write_bundle
 
 from edgecv.bundle import Bundle, describe_file, find_bundle, is_bundle
-from edgecv.errors import BundleError
+from edgecv.errors import BundleError, UsageError
 from edgecv.spec import Format, Kind, Precision
 
 
@@ -188,7 +188,9 @@ def test_bundles_are_found_by_folder_and_by_name(
     monkeypatch.setenv("EDGECV_CACHE", str(tmp_path / "cache"))
     with pytest.raises(BundleError, match="edgecv convert --int8"):
         find_bundle(None)
-    with pytest.raises(BundleError, match="no bundle 'other' here or in the cache"):
+    with pytest.raises(UsageError, match="there is no such folder"):
+        find_bundle("./other")
+    with pytest.raises(UsageError, match="no bundle 'other' here or in the cache"):
         find_bundle("other")
     shutil.copytree(bundle.root, tmp_path / "cache" / "bundles" / "other")
     assert find_bundle("other") == tmp_path / "cache" / "bundles" / "other"

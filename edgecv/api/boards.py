@@ -79,19 +79,22 @@ def bench_at(
     """
     import msgspec
 
-    from edgecv.api.measuring import report_folder
+    from edgecv.api.measuring import check_folder, refuse_empty, report_folder
     from edgecv.remote.bench import bench_at as there
     from edgecv.remote.cargo import Wanted
     from edgecv.reports.render import write_reports
 
+    refuse_empty(data=data, out=out)
     opened = open_bundle(bundle)
+    folder = Path(out or report_folder(opened))
+    check_folder(folder)
     wanted = Wanted(opened, words, Path(data) if data else None, engines, wheelhouse)
     away = there(host, wanted, progress or (lambda _what, _share: None), line or (lambda _text: None))
     conditions = msgspec.structs.replace(
         away.report.conditions, command=command or away.report.conditions.command
     )
     report = msgspec.structs.replace(away.report, conditions=conditions)
-    return away, report, write_reports(report, Path(out or report_folder(opened)))
+    return away, report, write_reports(report, folder)
 
 
 def pack(

@@ -70,6 +70,3 @@ def select_device(name: str = "auto", threads: int | None = None) -> Selected:
     note = f"{threads} threads asked for, {most} used: this machine has no more cores"
     notes = [text for text in (selected.note, note if threads > most else None) if text]
     return dataclasses.replace(selected, threads=min(threads, most), note="; ".join(notes) or None)
-
-
-# Calibration pictures -------------------------------------------------------------------------------------

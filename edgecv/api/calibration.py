@@ -144,6 +144,8 @@ def collect_calibration(
 
     if str(out) == "":
         raise UsageError("an empty path; name a folder with -o")
+    if not minutes > 0:  # nor a number that is none
+        raise UsageError(f"--minutes {minutes:g}: give more than 0")
     with (
         open_source(_source_uri(source, device)) as opened,
         _stage(reporter, "gathering frames", count) as advance,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgecv.api.bundles import PathLike, open_bundle, select_device
 from edgecv.bundle import Artifact, Bundle
+from edgecv.data import load_labelled
 from edgecv.errors import DataError, UsageError
 from edgecv.files import check_writable
 from edgecv.spec import Format, Kind, Precision
@@ -65,6 +66,8 @@ def bench(
     power = reader(power_command) if power_command else None
     selected, opened = select_device(device, threads), open_bundle(bundle)
     artifacts = opened.select(format, precision)
+    if data is not None:
+        load_labelled(Path(data), opened.labels)  # raises before minutes are measured
     folder = Path(out or report_folder(opened))
     check_folder(folder)
     if plan.mode is Mode.SUSTAINED:
@@ -104,11 +107,11 @@ def report_folder(bundle: Bundle) -> Path:
 
 def render(report: PathLike, out: PathLike | None = None) -> tuple[Report, Written]:
     """Write the reports of a report.json, perhaps from another board (default: beside it)."""
-    from edgecv.reports.render import load_report, write_reports
+    from edgecv.reports.render import write_reports
 
     refuse_empty(report=report, out=out)
     path = Path(report)
-    loaded = load_report(path)
+    [loaded] = _load([path])
     return loaded, write_reports(loaded, Path(out) if out else path.parent)
 
 
@@ -128,16 +131,11 @@ def compare(
     from edgecv.reports.compare import compare as against
     from edgecv.reports.compare_pages import write_comparison
     from edgecv.reports.fleet import report_names
-    from edgecv.reports.render import load_report
 
     refuse_empty(out=out)
     parsed = [gates.parse_gate(text) for text in fail_if]  # before anything is read
     paths = [Path(report) for report in reports]
-    try:
-        loaded = [load_report(path) for path in paths]
-    except DataError as error:  # not 1: that is a gate's
-        raise UsageError(str(error)) from error
-    found = against(loaded, report_names(paths), force)
+    found = against(_load(paths), report_names(paths), force)
     written = write_comparison(found, Path(out), parsed) if out else None
     return found, gates.check(found, parsed), written
 
@@ -149,11 +147,21 @@ def merge(
     from edgecv.reports.fleet import merge as together
     from edgecv.reports.fleet import report_names
     from edgecv.reports.fleet_words import write_fleet
+
+    refuse_empty(out=out)
+    paths = [Path(report) for report in reports]
+    fleet = together(_load(paths), report_names(paths), force)
+    return fleet, write_fleet(fleet, Path(out))
+
+
+def _load(paths: Sequence[Path]) -> list[Report]:
+    """The reports; UsageError for one that cannot be read, since a crossed gate is a failure's exit code."""
     from edgecv.reports.render import load_report
 
-    paths = [Path(report) for report in reports]
-    fleet = together([load_report(path) for path in paths], report_names(paths), force)
-    return fleet, write_fleet(fleet, Path(out))
+    try:
+        return [load_report(path) for path in paths]
+    except DataError as error:
+        raise UsageError(str(error)) from error
 
 
 def evaluate(

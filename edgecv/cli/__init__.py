@@ -15,7 +15,7 @@ from edgecv.cli.convert import calibration, convert, inspect
 from edgecv.cli.measure import bench, evaluate, tune, verify
 from edgecv.cli.report import report
 from edgecv.cli.run import run, service
-from edgecv.errors import EdgecvError
+from edgecv.errors import EdgecvError, UsageError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,9 +51,11 @@ def main() -> None:
         status = cli.main(standalone_mode=False, prog_name="edgecv")
     except EdgecvError as error:
         status = _failed(error, error.exit_code, debug)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         status = error.exit_code
+    except click.ClickException as error:
+        status = _failed(UsageError(_in_one_line(error)), error.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
         click.echo("edgecv: interrupted", err=True)
         status = 130
@@ -68,11 +70,17 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _in_one_line(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{message.rstrip('.')}; see `{context.command_path} --help`" if context else message
+
+
 def _failed(error: Exception, status: int, debug: bool) -> int:
     with contextlib.suppress(OSError):  # stderr itself may be what failed
         if debug:
             import traceback
 
             traceback.print_exception(error)
-        click.echo(f"edgecv: error: {error}", err=True)
+        click.echo(f"edgecv: error: {str(error) or type(error).__name__}", err=True)
     return status

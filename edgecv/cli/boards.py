@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from edgecv.cli.measure import split_engines
-from edgecv.cli.options import device_option, json_option, profiles_option
+from edgecv.cli.options import device_option, json_option, profiles_option, split_formats
 
 
 @click.group(invoke_without_command=True)
@@ -106,5 +105,5 @@ def pack(engines: str | None, **asked: Any) -> None:
     from edgecv.show.terminal import progress
 
     with progress() as shown:
-        done = api.pack(**asked, engines=split_engines(engines), progress=shown.share)
+        done = api.pack(**asked, engines=split_formats(engines, "--engine"), progress=shown.share)
     boards.packed(done)

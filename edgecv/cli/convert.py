@@ -7,33 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecv.cli.options import FORMATS, artifact_options, json_option
+from edgecv.cli.options import artifact_options, check_there, json_option, options, split_formats
 from edgecv.errors import ConversionError
 
 if TYPE_CHECKING:
     from edgecv.spec import Format, Precision
 
 
-def own_model_options(command: Any) -> Any:
-    """The options of `convert` that say what a model's own file does not."""
-    for option in (
-        click.option("--output", help="Which of several outputs holds the classes."),
-        click.option("--size", metavar="HxW", help="Input size, where the file leaves it open."),
-        click.option("--pad-value", type=click.IntRange(0, 255), help="Grey of a letterbox's border."),
-        click.option("--interpolation", help="linear, cubic or area."),
-        click.option("--crop-fraction", type=float, help="Share of the picture that a centre crop keeps."),
-        click.option("--resize", help="center_crop, stretch or letterbox."),
-        click.option("--color", help="rgb or bgr."),
-        click.option("--range", help="What its input spans: 0..1, -1..1 or 0..255."),
-        click.option("--std", metavar="X[,Y,Z]", help="What it divides by, on the 0..255 scale."),
-        click.option("--mean", metavar="X[,Y,Z]", help="What it subtracts, on the 0..255 scale."),
-        click.option("--preprocess", metavar="FILE", help="A preprocess.toml; or probe, to try on --data."),
-        click.option("--labels", metavar="FILE", help="Its class names, one a line; or imagenet."),
-    ):
-        command = option(command)
-    return command
-
-
+# The options of `convert` that say what a model's own file does not.
+own_model_options = options(
+    click.option("--labels", metavar="FILE", help="Its class names, one a line; or imagenet."),
+    click.option("--preprocess", metavar="FILE", help="A preprocess.toml; or probe, to try on --data."),
+    click.option("--mean", metavar="X[,Y,Z]", help="What it subtracts, on the 0..255 scale."),
+    click.option("--std", metavar="X[,Y,Z]", help="What it divides by, on the 0..255 scale."),
+    click.option("--range", help="What its input spans: 0..1, -1..1 or 0..255."),
+    click.option("--color", help="rgb or bgr."),
+    click.option("--resize", help="center_crop, stretch or letterbox."),
+    click.option("--crop-fraction", type=float, help="Share of the picture that a centre crop keeps."),
+    click.option("--interpolation", help="linear, cubic or area."),
+    click.option("--pad-value", type=click.IntRange(0, 255), help="Grey of a letterbox's border."),
+    click.option("--size", metavar="HxW", help="Input size, where the file leaves it open."),
+    click.option("--output", help="Which of several outputs holds the classes."),
+)
 OWN_MODEL = (
     *("labels", "preprocess", "mean", "std", "range", "color", "resize", "crop_fraction"),
     *("interpolation", "pad_value", "size", "output"),
@@ -73,7 +68,7 @@ OWN_MODEL = (
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the calibration pictures."
 )
 @json_option
-def convert(model: str | None, formats: str | None, no_check: bool, as_json: bool, **options: Any) -> None:
+def convert(model: str | None, formats: str | None, no_check: bool, as_json: bool, **asked: Any) -> None:
     """Convert MODEL to one verified bundle of TFLite, ONNX and OpenVINO files.
 
     MODEL is a known one (efficientnet-lite0 is the default; mobilenetv2, efficientnet-b0, ...), or your own:
@@ -83,16 +78,18 @@ def convert(model: str | None, formats: str | None, no_check: bool, as_json: boo
     from edgecv.converters.models import DEFAULT_MODEL
     from edgecv.show import converting
     from edgecv.show.terminal import progress
+    from edgecv.spec import Format
 
-    own = {name: options.pop(name) for name in OWN_MODEL}
+    check_there(data=asked["data"], weights=asked["weights"])
+    own = {name: asked.pop(name) for name in OWN_MODEL}
     with progress() as reporter:
         conversion = api.convert(
             model or DEFAULT_MODEL,
-            formats=_formats(formats),
+            formats=tuple(map(Format, split_formats(formats, "--to") or Format)),
             check_pictures=not no_check,
             own={name: value for name, value in own.items() if value is not None},
             reporter=reporter,
-            **options,
+            **asked,
         )
     if as_json:
         click.echo(json.dumps(converting.conversion_json(conversion), indent=2))
@@ -100,18 +97,6 @@ def convert(model: str | None, formats: str | None, no_check: bool, as_json: boo
         converting.conversion(conversion)
     if conversion.missed:
         raise ConversionError(conversion.missed)
-
-
-def _formats(text: str | None) -> tuple[Format, ...]:
-    from edgecv.spec import Format
-
-    if text is None:
-        return tuple(Format)
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in FORMATS:
-            raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param_hint="--to")
-    return tuple(dict.fromkeys(Format(name) for name in names))
 
 
 @click.command()
@@ -158,6 +143,7 @@ def calibration_check(
     from edgecv.show import calibration as shown
     from edgecv.show.terminal import progress
 
+    check_there(data=data, weights=weights)
     with progress() as reporter:
         checked = api.check_calibration(
             where, data=data, model=model, weights=weights, seed=seed, reporter=reporter

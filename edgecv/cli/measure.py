@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecv.cli.options import (
-    FORMATS,
     artifact_options,
     bundle_options,
+    check_there,
     json_option,
     options,
     power_option,
     profiles_option,
     robustness_option,
+    split_formats,
 )
 from edgecv.errors import UsageError
 
@@ -94,6 +95,7 @@ def bench(
     from edgecv.show.terminal import progress
 
     plan = _plan(mode, minutes, scenarios, camera_fps)
+    check_there(data=asked["data"])
     # Reports are shared: whose home it was is nobody's business.
     command = shlex.join(("edgecv", *sys.argv[1:])).replace(str(Path.home()), "~")
     if host is None:
@@ -102,7 +104,9 @@ def bench(
         with progress() as shown:
             result, written = api.bench(**asked, plan=plan, command=command, progress=shown.share)
     elif clean:
-        return measuring.cleaned(host)
+        from edgecv.remote.bench import clean as clean_board
+
+        return measuring.cleaned(host, clean_board(host))
     else:
         with progress() as shown:
             away, result, written = api.bench_at(
@@ -110,7 +114,7 @@ def bench(
                 asked["bundle"],
                 _words_for_board(context),
                 data=asked["data"],
-                engines=split_engines(engines),
+                engines=split_formats(engines, "--engine"),
                 wheelhouse=wheelhouse,
                 out=asked["out"],
                 command=command,
@@ -159,17 +163,6 @@ def _words_for_board(context: click.Context) -> list[str | Path]:
     return words
 
 
-def split_engines(text: str | None) -> tuple[str, ...] | None:
-    """The names of engines in a comma-separated list."""
-    if text is None:
-        return None
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in FORMATS:
-            raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param_hint="--engine")
-    return tuple(dict.fromkeys(names))
-
-
 @click.command()
 @artifact_options
 @profiles_option
@@ -206,6 +199,7 @@ def tune(forget: bool, as_json: bool, dry_run: bool, **asked: Any) -> None:
 
     if forget:
         return measuring.forgotten(api.forget_tuned(asked["bundle"]))
+    check_there(data=asked["data"])
     with progress() as shown:
         done, path = api.tune(**asked, save=not dry_run, progress=shown.share)
     measuring.tuned(done, path, as_json)
@@ -222,6 +216,7 @@ def evaluate(as_json: bool, **asked: Any) -> None:
     from edgecv.show import measuring
     from edgecv.show.terminal import progress
 
+    check_there(data=asked["data"])
     with progress() as shown:
         found = api.evaluate(**asked, progress=shown.share)
     measuring.accuracies(found, as_json)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecv.errors import UsageError
+
 if TYPE_CHECKING:
     from edgecv.spec import Format, Precision
 
@@ -36,6 +38,24 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return command
 
     return decorate
+
+
+def split_formats(text: str | None, option: str) -> tuple[str, ...] | None:
+    """The names in a comma-separated list, None for no list; a wrong call unless all are of FORMATS."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in FORMATS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(FORMATS)}", param_hint=option)
+    return tuple(dict.fromkeys(names))
+
+
+def check_there(**paths: str | None) -> None:
+    """Raise UsageError for the file or folder of an option that is not there; an empty one is said later."""
+    for name, path in paths.items():
+        if path and not os.path.exists(path):
+            raise UsageError(f"--{name} {path}: there is no such file or folder")
 
 
 artifact_options = options(

@@ -6,86 +6,79 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecv.cli.options import bundle_options, json_option
+from edgecv.cli.options import bundle_options, json_option, options
 from edgecv.errors import UsageError
 
 if TYPE_CHECKING:
     from edgecv.spec import Format, Precision
 
 
-def source_options(command: Any) -> Any:
-    """Where the frames of `run` come from."""
-    for option in (
-        click.option(
-            "--frozen",
-            "frozen_s",
-            default=10.0,
-            show_default=True,
-            type=click.FloatRange(min=0.1),
-            metavar="SECONDS",
-            help="A live source without a frame for so long is opened again.",
-        ),
-        click.option("--no-reconnect", is_flag=True, help="End when a live source ends."),
-        click.option("--realtime", is_flag=True, help="Play a video at its own rate, as a camera would."),
-        click.option("--loop", is_flag=True, help="Start a video again at its end."),
-        click.option(
-            "--source",
-            help="Camera, file, folder, stream, - or synthetic:WxH@FPS.  [default: the profile's camera]",
-        ),
-    ):
-        command = option(command)
-    return command
+# Where the frames of `run` come from.
+source_options = options(
+    click.option(
+        "--source",
+        help="Camera, file, folder, stream, - or synthetic:WxH@FPS.  [default: the profile's camera]",
+    ),
+    click.option("--loop", is_flag=True, help="Start a video again at its end."),
+    click.option("--realtime", is_flag=True, help="Play a video at its own rate, as a camera would."),
+    click.option("--no-reconnect", is_flag=True, help="End when a live source ends."),
+    click.option(
+        "--frozen",
+        "frozen_s",
+        default=10.0,
+        show_default=True,
+        type=click.FloatRange(min=0.1),
+        metavar="SECONDS",
+        help="A live source without a frame for so long is opened again.",
+    ),
+)
 
-
-def event_options(command: Any) -> Any:
-    """What of a frame is looked at, and when a label counts as seen."""
-    for option in (
-        click.option("--motion-gate", is_flag=True, help="Skip inference while nothing moves."),
-        click.option(
-            "--min-duration",
-            "min_duration_s",
-            default=0.0,
-            show_default=True,
-            type=click.FloatRange(min=0),
-            metavar="SECONDS",
-            help="Labels seen for a shorter time are no event.",
-        ),
-        click.option(
-            "--hits",
-            default="3/5",
-            show_default=True,
-            metavar="N/M",
-            help="On, or off, after N of the last M frames.",
-        ),
-        click.option(
-            "--off",
-            type=click.FloatRange(0, 1, min_open=True),
-            help="Score below which a label goes off.  [default: 0.6 of --on]",
-        ),
-        click.option(
-            "--on",
-            default=0.5,
-            show_default=True,
-            type=click.FloatRange(0, 1, min_open=True),
-            help="Score from which a label goes on.",
-        ),
-        click.option("--deny", multiple=True, metavar="LABEL", help="Never answer such labels; repeatable."),
-        click.option(
-            "--allow",
-            multiple=True,
-            metavar="LABEL",
-            help="Answer only such labels: a name, a pattern or @FILE; repeatable.",
-        ),
-        click.option(
-            "--region",
-            "regions",
-            multiple=True,
-            metavar="[NAME=]X,Y,W,H",
-            help="Classify this part of the picture; repeatable.",
-        ),
-    ):
-        command = option(command)
-    return command
+# What of a frame is looked at, and when a label counts as seen.
+event_options = options(
+    click.option(
+        "--region",
+        "regions",
+        multiple=True,
+        metavar="[NAME=]X,Y,W,H",
+        help="Classify this part of the picture; repeatable.",
+    ),
+    click.option(
+        "--allow",
+        multiple=True,
+        metavar="LABEL",
+        help="Answer only such labels: a name, a pattern or @FILE; repeatable.",
+    ),
+    click.option("--deny", multiple=True, metavar="LABEL", help="Never answer such labels; repeatable."),
+    click.option(
+        "--on",
+        default=0.5,
+        show_default=True,
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Score from which a label goes on.",
+    ),
+    click.option(
+        "--off",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Score below which a label goes off.  [default: 0.6 of --on]",
+    ),
+    click.option(
+        "--hits",
+        default="3/5",
+        show_default=True,
+        metavar="N/M",
+        help="On, or off, after N of the last M frames.",
+    ),
+    click.option(
+        "--min-duration",
+        "min_duration_s",
+        default=0.0,
+        show_default=True,
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="Labels seen for a shorter time are no event.",
+    ),
+    click.option("--motion-gate", is_flag=True, help="Skip inference while nothing moves."),
+)
 
 
 @click.command()
@@ -123,7 +116,7 @@ def run(
     off: float | None,
     hits: str,
     min_duration_s: float,
-    **options: Any,
+    **asked: Any,
 ) -> None:
     """Classify what a camera sees, until Ctrl-C or the end of the file."""
     from edgecv import api
@@ -141,7 +134,7 @@ def run(
             out=("-", *out) if as_json and "-" not in out else out,
             reconnect=not no_reconnect,
             heartbeat=heartbeat,
-            **options,
+            **asked,
         )
         with opened as session:
             running.run(session)
@@ -172,13 +165,10 @@ def service() -> None:
     """Keep `edgecv run` running: a systemd service."""
 
 
-def service_options(command: Any) -> Any:
-    for option in (
-        click.option("--system", is_flag=True, help="The machine's service, not the user's; takes root."),
-        click.option("--name", default="edgecv", show_default=True, help="The service's name."),
-    ):
-        command = option(command)
-    return command
+service_options = options(
+    click.option("--name", default="edgecv", show_default=True, help="The service's name."),
+    click.option("--system", is_flag=True, help="The machine's service, not the user's; takes root."),
+)
 
 
 @service.command("install")
@@ -197,7 +187,7 @@ def service_options(command: Any) -> Any:
 )
 @click.option("--replace", is_flag=True, help="Replace a unit that edgecv did not write.")
 @click.argument("arguments", nargs=-1, metavar="-- RUN_OPTIONS")
-def service_install(name: str, system: bool, arguments: tuple[str, ...], **options: Any) -> None:
+def service_install(name: str, system: bool, arguments: tuple[str, ...], **asked: Any) -> None:
     """Write, enable and start the unit that runs `edgecv run RUN_OPTIONS`.
 
     For example: edgecv service install -- my-bundle --source 0 --out mqtt://broker/door
@@ -206,14 +196,14 @@ def service_install(name: str, system: bool, arguments: tuple[str, ...], **optio
     from edgecv.show import running
 
     # A mistake is said now, not in the journal.
-    asked = run.make_context("edgecv run", list(arguments)).params
-    if str(asked["source"]).startswith("-"):
+    given = run.make_context("edgecv run", list(arguments)).params
+    if str(given["source"]).startswith("-"):
         raise UsageError("a service has no standard input: give another --source")
-    if asked["as_json"] or "-" in asked["out"]:
+    if given["as_json"] or "-" in given["out"]:
         raise UsageError("a service has no standard output: give a file or another place to --out")
-    if not asked["out"] and asked["serve"] is None:
+    if not given["out"] and given["serve"] is None:
         raise UsageError("nobody would see the results: give --out or --serve")
-    running.installed(service.install(name, arguments, user=not system, **options))
+    running.installed(service.install(name, arguments, user=not system, **asked))
 
 
 @service.command("status")

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from edgecv.bundle import Bundle
 from edgecv.errors import EdgecvError
 from edgecv.remote.address import parse_address
 from edgecv.remote.board import Board, Python, choose_python, probe
-from edgecv.remote.cargo import CACHE, REPORT_FOLDER, Copy, Wanted, load, short
+from edgecv.remote.cargo import CACHE, REPORT_FOLDER, Copy, Wanted, engines_of, load, short
 from edgecv.remote.own_wheel import requirements, write_wheel
 from edgecv.remote.session import Session, open_session
 from edgecv.remote.ssh import connect
@@ -37,7 +36,7 @@ class Away(NamedTuple):
 
 
 class Cleaned(NamedTuple):
-    """The folder that was deleted on the board, and the MiB it held; None when there was none."""
+    """The folder that was deleted on the board, and the MiB it held."""
 
     cache: str
     freed_mb: int
@@ -88,7 +87,7 @@ class _Installing:
         self._session, self._board, self._base, self._wanted = session, board, python, wanted
         self._progress = progress
         self._all_needed = wanted.engines is not None
-        self._engines = tuple(wanted.engines or _engines_of(wanted.bundle))
+        self._engines = tuple(wanted.engines or engines_of(wanted.bundle))
         self._wheel = write_wheel(scratch)
         made_of = (python, self._engines, self._all_needed, requirements())
         self._folder = f"environments/{short(repr(made_of).encode())}"
@@ -166,8 +165,3 @@ def _measure(session: Session, words: list[str], progress: Progress, line: Line)
         path = Path(folder) / JSON
         path.write_text(text, encoding="utf-8")
         return load_report(path)
-
-
-def _engines_of(bundle: Bundle) -> tuple[str, ...]:
-    """The extras for the bundle's formats, which are named alike."""
-    return tuple(dict.fromkeys(artifact.format.value for artifact in bundle.manifest.artifacts))

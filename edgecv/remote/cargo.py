@@ -45,12 +45,17 @@ class Wanted(NamedTuple):
 
 
 def load(wanted: Wanted) -> tuple[dict[str, Copy], list[str]]:
-    """(files to have there, the words of the bench there from the bundle on)."""
+    """(files to have there, the words of the bench there from the bundle on).
+
+    Raises DataError where there are no pictures, UsageError for a file that is not there.
+    """
     name = f"bundles/{wanted.bundle.manifest.name}-{sha256_file(wanted.bundle.root / MANIFEST)[:12]}"
     files = {f"{name}/{path}": copy for path, copy in bundle_files(wanted.bundle)}
     words = [f"{CACHE}/{name}"]
     for argument in wanted.arguments:
         if isinstance(argument, Path):
+            if not argument.is_file():
+                raise UsageError(f"{argument}: there is no such file")
             copy = Copy.of(argument)
             path = f"files/{copy.sha256[:12]}/{argument.name}"
             files[path] = copy
@@ -62,6 +67,11 @@ def load(wanted: Wanted) -> tuple[dict[str, Copy], list[str]]:
         files |= pictures
         words += ["--data", f"{CACHE}/{path}"]
     return files, [*words, "--out", f"{CACHE}/{REPORT_FOLDER}"]
+
+
+def engines_of(bundle: Bundle) -> tuple[str, ...]:
+    """The extras for the bundle's formats, which are named alike."""
+    return tuple(dict.fromkeys(artifact.format.value for artifact in bundle.manifest.artifacts))
 
 
 def bundle_files(bundle: Bundle) -> Iterator[tuple[str, Copy]]:

@@ -15,7 +15,7 @@ from edgecv.bundle import Bundle
 from edgecv.devices.profile import Profile
 from edgecv.errors import EdgecvError
 from edgecv.files import scratch_folder, sha256_file, write_text, writing
-from edgecv.remote.cargo import bundle_files
+from edgecv.remote.cargo import bundle_files, engines_of
 from edgecv.remote.own_wheel import write_wheel
 from edgecv.remote.systems import System, target
 from edgecv.remote.wheelhouse import Target, gather
@@ -59,7 +59,7 @@ def pack(
     aim, system = target(profile, python, glibc)
     name = f"edgecv-{bundle.manifest.name}-{profile.name}-py{''.join(map(str, aim.python))}"
     out = Path(os.path.abspath(out or f"{name}.tar.gz"))
-    asked = engines or tuple(dict.fromkeys(artifact.format.value for artifact in bundle.manifest.artifacts))
+    asked = engines or engines_of(bundle)
     with scratch_folder(out) as scratch:
         own = write_wheel(scratch)
         house = gather(own, asked, aim, engines is not None, lambda what, share: progress(what, 0.6 * share))

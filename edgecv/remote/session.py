@@ -106,6 +106,8 @@ class Session:
 
     def _answer(self, line: Line) -> Any:
         for raw in self._answers:
+            if not raw.endswith(b"\n"):  # the connection broke in the middle of it
+                break
             answer = msgspec.json.decode(raw, type=_Answer)
             if answer.line is not None:
                 line(answer.line)

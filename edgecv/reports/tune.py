@@ -100,7 +100,8 @@ def tune(
         bench = Bench(bundle, stack, silence_s, objective, selected, monitor)
         ranked = halve(candidates, bench.measure, objective, tell, bench.release)
         state = conditions(selected, monitor, before, monitor.take(), root=root)
-    winner = next((c for c in ranked if not c.out and _answers_right(bundle, c)), None)
+    # Finalists come first; where their artifacts are broken here, the best of another one will do.
+    winner = next((c for c in ranked if c.costs and _answers_right(bundle, c, ranked)), None)
     if winner is None:
         reasons = "; ".join(dict.fromkeys(c.out for c in ranked if c.out)) or "nothing could be measured"
         raise EngineError(f"no candidate is left: {reasons}")
@@ -206,10 +207,13 @@ def _round(
                 candidate.out, candidate.costs = str(error), []
 
 
-def _answers_right(bundle: Bundle, candidate: Candidate) -> bool:
-    """Whether the golden samples come out right here; else the candidate is out."""
+def _answers_right(bundle: Bundle, candidate: Candidate, candidates: Sequence[Candidate]) -> bool:
+    """Whether the golden samples come out right here; else all that run the same artifact are out."""
     [row] = replay(bundle, (candidate.artifact,), candidate.options)
     if row.passed:
+        candidate.engine, candidate.out = row.engine, ""
         return True
-    candidate.out = f"{candidate.name} fails the golden samples: {row.message}"
+    for one in candidates:  # threads and variants leave the answers as they are
+        if one.artifact is candidate.artifact:
+            one.out, one.costs = f"{one.artifact.kind} fails the golden samples: {row.message}", []
     return False

@@ -44,12 +44,13 @@ class Bench:
         job = self._job(candidate)
         if self._objective is Objective.THROUGHPUT:
             found = self._worker(job).offline(job, self._streams, seconds)
-            candidate.engine = candidate.engine or job.entry.name
+            candidate.engine = job.entry.name
             return 1000 / found.inferences_per_s
         worker, index = self._load(candidate, job)
         mark = self._monitor.mark()
         turn = worker.turn(index, seconds)
-        if (self._monitor.available_mb() or LOW_MB) < LOW_MB:
+        left_mb = self._monitor.available_mb()
+        if left_mb is not None and left_mb < LOW_MB:
             self.release(candidate)
         if self._objective is Objective.ENERGY:
             watts = self._monitor.seen(mark).power_w
@@ -62,7 +63,8 @@ class Bench:
         """Give its memory back; it is loaded again when it is measured again."""
         worker, index = self._loaded.pop(candidate, (None, 0))
         if worker and worker.alive:
-            worker.unload(index)
+            with contextlib.suppress(EngineError):  # one that dies of it was measured before
+                worker.unload(index)
 
     def _load(self, candidate: Candidate, job: Job) -> tuple[Worker, int]:
         if candidate not in self._loaded:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgecv.bundle import Artifact
+from edgecv.reports.scenarios import UNPINNED
 from edgecv.reports.tune_bound import Loss
 from edgecv.reports.wording import ms, number
 from edgecv.runtime.choice import engine_options
@@ -93,8 +94,11 @@ def candidates_of(
     for artifact, loss in inside:
         entry = installed(artifact.format)
         assert entry is not None
+        variants = ["", *_variants(entry, artifact)]
+        if objective is Objective.THROUGHPUT and UNPINNED in variants:
+            variants.remove("")  # pinned, engines of one thread each would share a core
         for threads in counts:
-            for variant in ("", *_variants(entry, artifact)):
+            for variant in variants:
                 options = engine_options(selected)._replace(threads=threads, variant=variant)
                 yield Candidate(artifact, options, loss)
 

@@ -32,9 +32,11 @@ def explain(objective: str, max_drop: float, ranked: Sequence[Candidate], cores:
             sentences.append(f"It cannot be told from {what}.")
         else:
             sentences.append(f"It is {ratio:.1f}x {_BETTER[objective]} than {what}.")
-    if is_float:
-        slower = "int8 is slower than float here" if opposite else "No int8 artifact keeps the bound"
-        sentences.append(f"{slower}, so float it is." if opposite else f"{slower} of {max_drop:g} points.")
+    if is_float and opposite:
+        precision = min(opposite, key=lambda c: c.cost).artifact.precision.value
+        sentences.append(f"{precision} is not {_BETTER[objective]} than float here, so float it is.")
+    elif is_float:
+        sentences.append(f"No int8 artifact keeps the bound of {max_drop:g} points.")
     else:
         points = winner.loss.points or 0.0
         lost = f"loses {points:.1f} points" if points > 0 else "loses nothing"

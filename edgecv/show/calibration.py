@@ -59,6 +59,3 @@ def collected(done: Collected) -> None:
     )
     if done.ended is not Ended.DONE:
         print_notes([f"{done.kept} of {done.wanted} frames: {done.ended.value}; {done.advice}"])
-
-
-# What is in a bundle --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import click
 from edgecv.show.terminal import new_console, new_table, print_notes
 
 if TYPE_CHECKING:
-    from edgecv.remote.bench import Away
+    from edgecv.remote.bench import Away, Cleaned
     from edgecv.reports.accuracy import Evaluation
     from edgecv.reports.compare import Comparison
     from edgecv.reports.fleet import Fleet
@@ -37,10 +37,7 @@ def away(done: Away) -> None:
     print_notes([*done.notes, f"kept on {done.where}: {done.cache} (--clean removes it)"])
 
 
-def cleaned(host: str) -> None:
-    from edgecv.remote.bench import clean
-
-    done = clean(host)
+def cleaned(host: str, done: Cleaned) -> None:
     click.echo(f"Deleted {done.cache} on {host}: {done.freed_mb} MB")
 
 
@@ -91,7 +88,7 @@ def tuned(done: Tuning, path: Path | None, as_json: bool) -> None:
     console.print(table)
     more = len(done.candidates) - SHOWN
     if more > 0:
-        console.print(f"and {more} more, all slower; --json lists them.")
+        console.print(f"and {more} more; --json lists them.")
     for kind, reason in done.excluded:
         console.print(f"{kind} was left out: {reason}", soft_wrap=True)
     console.print(done.tuned.why, style="bold", soft_wrap=True)

@@ -95,9 +95,6 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     new_console().print(table)
 
 
-# Calibration pictures -------------------------------------------------------------------------------------
-
-
 def cells_table(cells: Cells, title: str | None = None) -> Table:
     """A table of findings, its headings on two lines; text, since names come from files."""
     from rich.text import Text

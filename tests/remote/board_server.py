@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waits import WAIT_S
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-TIMEOUT_S = 20
 
 SSHD_CONFIG = """\
 Port {port}
@@ -155,12 +155,12 @@ def _running(board: BoardServer) -> Iterator[None]:
     reader.start()
     try:
         board.pid = server.pid
-        assert listening.wait(TIMEOUT_S)
+        assert listening.wait(WAIT_S)
         if server.poll() is not None:
             pytest.skip(f"this user may not run an sshd: {lines[-1] if lines else 'it said nothing'}")
         yield
     finally:
         server.terminate()
-        server.wait(TIMEOUT_S)
-        reader.join(TIMEOUT_S)
+        server.wait(WAIT_S)
+        reader.join(WAIT_S)
         server.stderr.close()

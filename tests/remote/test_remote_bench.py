@@ -6,6 +6,7 @@ import pytest
 from board_server import BoardServer
 from fake_board import FAILS, NEVER_ENDS, REPORT, bench_words, fake_python, left_in, pip_calls
 
+from edgecv import __version__
 from edgecv.bundle import Bundle
 from edgecv.errors import DataError, EdgecvError, UsageError
 from edgecv.remote.bench import Away, bench_at, clean
@@ -42,7 +43,7 @@ def test_the_report_comes_back_and_only_the_cache_stays(board: BoardServer, bund
 
     assert len(pip_calls(board)) == 1
     assert "--only-binary :all:" in pip_calls(board)[0]
-    assert pip_calls(board)[0].endswith("edgecv-0.1.0-py3-none-any.whl[onnx,tflite,openvino]")
+    assert pip_calls(board)[0].endswith(f"edgecv-{__version__}-py3-none-any.whl[onnx,tflite,openvino]")
     measured(Wanted(bundle))
     assert len(pip_calls(board)) == 1  # the second time nothing is installed
     ready = next((board.cache / "environments").glob("*/edgecv.json"))
@@ -131,6 +132,11 @@ def test_a_full_board_is_said_before_anything_is_copied(board: BoardServer, bund
     with pytest.raises(EdgecvError, match="board: 50 MiB are free below .*cache.*about 7.. are needed"):
         measured(Wanted(bundle))
     assert left_in(board.cache) == ["lock"]
+
+
+def test_a_profile_that_is_not_there_is_said_before_the_board_is_asked(bundle: Bundle) -> None:
+    with pytest.raises(UsageError, match=r"my\.toml: there is no such file"):
+        bench_at("board", Wanted(bundle, ["--device", Path("my.toml")]), lambda *_: None, lambda _: None)
 
 
 def test_pictures_outside_their_folder_are_refused(tmp_path: Path) -> None:

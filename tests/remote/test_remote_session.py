@@ -109,9 +109,16 @@ def test_a_python_that_dies_is_said_with_its_last_words(board: BoardServer) -> N
         pass
 
 
+def test_a_connection_that_breaks_in_the_middle_of_an_answer_is_said(board: BoardServer) -> None:
+    greeting, half = '{"ok": "edgecv-agent"}', '{"ok": "a report, a large'
+    board.script("python3", f"read -r agent; echo '{greeting}'; read -r request; printf '%s' '{half}'\n")
+    with session(board) as opened, pytest.raises(EdgecvError, match="the connection was lost"):
+        opened.ask("read", path="run/report/report.json")
+
+
 def test_a_board_is_one_workstations_at_a_time(tmp_path: Path) -> None:
     first = Agent(tmp_path / "cache", io.BytesIO(), io.BytesIO())
     with pytest.raises(Refused, match="another edgecv is at work there"):
         Agent(tmp_path / "cache", io.BytesIO(), io.BytesIO(), lock_s=0.01)
     first.close()
-    Agent(tmp_path / "cache", io.BytesIO(), io.BytesIO(), lock_s=0.01).close()
+    Agent(tmp_path / "cache", io.BytesIO(), io.BytesIO()).close()

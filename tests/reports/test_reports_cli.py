@@ -16,7 +16,8 @@ from reports_samples import make_report
 from edgecv import api
 from edgecv.bundle import Bundle, describe_file
 from edgecv.cli import cli
-from edgecv.cli.measure import _words_for_board, bench, split_engines
+from edgecv.cli.measure import _words_for_board, bench
+from edgecv.cli.options import split_formats
 from edgecv.errors import EdgecvError, UsageError
 from edgecv.reports import tune as tune_module
 from edgecv.reports import tune_bench
@@ -84,11 +85,11 @@ def test_what_a_board_is_told(typed: tuple[str, ...], expected: list[str | Path]
     ]
 
 
-def test_engines_are_named_like_formats() -> None:
-    assert split_engines(None) is None
-    assert split_engines("tflite, onnx,tflite") == ("tflite", "onnx")
+def test_lists_of_formats() -> None:
+    assert split_formats(None, "--engine") is None
+    assert split_formats("tflite, onnx,tflite", "--engine") == ("tflite", "onnx")
     with pytest.raises(click.BadParameter, match="'tensorrt' is not one of tflite, onnx, openvino"):
-        split_engines("tensorrt")
+        split_formats("tensorrt", "--engine")
 
 
 @pytest.mark.parametrize(

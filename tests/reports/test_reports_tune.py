@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -14,29 +15,27 @@ from fakes import write_bundle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecv.bundle import Agreement, Artifact, Bundle, describe_file
+from edgecv.bundle import Agreement, Artifact, Bundle, File, describe_file
 from edgecv.devices import Selected
 from edgecv.errors import DataError, EngineError, EngineMissing, UsageError
 from edgecv.reports import tune as tune_module
-from edgecv.reports import tune_bench
+from edgecv.reports import tune_bench, tune_candidates
+from edgecv.reports.monitor import Monitor
 from edgecv.reports.tune import halve, tune
 from edgecv.reports.tune_bound import Loss, bounded
-from edgecv.reports.tune_candidates import Candidate, Objective, thread_counts
+from edgecv.reports.tune_candidates import Candidate, Objective, candidates_of, thread_counts
 from edgecv.reports.tune_words import explain
 from edgecv.runtime import tuned
 from edgecv.runtime.choice import choose
-from edgecv.runtime.engines import Options
+from edgecv.runtime.engines import ENGINES, Options
 from edgecv.runtime.engines.fake import FakeEngine
-from edgecv.spec import Drop, Format, Kind, Precision
+from edgecv.spec import Drop, Format, Kind, Precision, TensorSpec
 
 Use = Callable[..., None]
 
 
 def artifact(kind: str) -> Artifact:
     """One that is never opened."""
-    from edgecv.bundle import File
-    from edgecv.spec import TensorSpec
-
     format, precision = Kind.parse(kind)
     tensor = TensorSpec(name="t", shape=(1,), dtype="uint8")
     files = (File(path="m", bytes=1, sha256="0" * 64),)
@@ -234,11 +233,18 @@ def after(one: Candidate, cost: float, rounds: int = 3) -> Candidate:
             "(6.00 ms an inference at its best). It is 2.5x faster than tflite:fp32 (10.0 ms an inference at "
             "its best). It loses 0.2 points on 1,000 labelled pictures, measured here, within your 0.5.",
         ),
+        (  # what float was chosen over is named, and by what it was judged
+            "energy",
+            [after(candidate("onnx:fp32", points=0.0), 4.0), after(candidate("onnx:fp16"), 4.04)],
+            "onnx:fp32, 1 thread: 4.00 mJ a frame on Engine 1.0. It cannot be told from onnx:fp16 (4.04 mJ a "
+            "frame at its best). fp16 is not more frugal than float here, so float it is.",
+        ),
         (  # int8 is slower: said, and float chosen
             "latency",
             [after(candidate("onnx:fp32", 1, "no-spin", 0.0), 4.0), after(candidate("onnx:int8"), 5.0)],
             "onnx:fp32, 1 thread, no-spin: 4.00 ms an inference on Engine 1.0. It is 1.2x faster than "
-            "onnx:int8 (5.00 ms an inference at its best). int8 is slower than float here, so float it is.",
+            "onnx:int8 (5.00 ms an inference at its best). int8 is not faster than float here, so "
+            "float it is.",
         ),
         (  # no int8 was there to compare with
             "latency",
@@ -313,15 +319,58 @@ def test_the_slow_one_loses_and_the_broken_one_is_out(
     assert set(told) >= {c.name for c in done.candidates}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried")
 def test_an_artifact_that_answers_wrongly_here_is_not_chosen(
     sound: Bundle, selected: Selected, use_engine: Use
 ) -> None:
     use_engine(Format.ONNX, "WrongInt8Engine")  # its int8 file answers at once, and nonsense
+    # With three counts of threads int8 alone gets to the final.
+    four_cores = dataclasses.replace(selected.detected, physical_cores=4, logical_cores=4)
+    selected = dataclasses.replace(selected, detected=four_cores)
     done = tune(sound, sound.select(Format.ONNX), selected, max_drop=0.5)
     assert done.winner.artifact.kind == Kind(Format.ONNX, Precision.FP32)
+    assert done.winner.out == ""
     wrong = [c for c in done.candidates if c.artifact.precision is Precision.INT8]
-    assert any("fails the golden samples" in c.out for c in wrong)
+    assert len(wrong) == 3
+    assert all(c.out.startswith("onnx:int8 fails the golden samples") for c in wrong)
+    assert "int8 (" not in done.tuned.why  # its times say nothing
+
+
+@pytest.mark.usefixtures("hurried")
+def test_the_best_throughput_is_kept_with_the_engine_as_a_run_names_it(
+    sound: Bundle, selected: Selected, use_engine: Use
+) -> None:
+    use_engine(Format.ONNX, "DoublingEngine")
+    artifacts = sound.select(Format.ONNX, Precision.FP32)
+    done = tune(sound, artifacts, selected, max_drop=0.5, objective=Objective.THROUGHPUT)
+    assert done.tuned.engine == "doubling 1.0"  # with its version: another is a reason to tune again
+
+
+def test_engines_side_by_side_are_not_pinned(
+    bundle: Bundle, selected: Selected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = next(one for one in ENGINES if one.format is Format.OPENVINO)
+    monkeypatch.setattr(tune_candidates, "installed", lambda _format: entry)
+    inside = [(one, Loss(0.0, "by definition")) for one in bundle.select(Format.OPENVINO)]
+    found = candidates_of(inside, selected, Objective.THROUGHPUT)
+    assert [c.options.variant for c in found] == ["no-pinning"]  # pinned ones would share a core
+
+
+def test_an_engine_that_dies_when_it_is_closed_does_not_end_the_others(
+    bundle: Bundle, selected: Selected
+) -> None:
+    class Dying:
+        alive = True
+
+        def unload(self, _index: int) -> None:
+            raise EngineError("died: SIGSEGV")
+
+    bench = tune_bench.Bench(bundle, ExitStack(), 1.0, Objective.LATENCY, selected, Monitor())
+    dropped = candidate("onnx:int8")
+    bench._loaded[dropped] = (Dying(), 0)
+    bench.release(dropped)
+    assert dropped not in bench._loaded
 
 
 def test_the_choice_is_kept_followed_and_forgotten(

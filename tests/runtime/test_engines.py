@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgecv.errors import EngineError
+from edgecv.runtime import engines
 from edgecv.runtime.engines import ENGINES, Entry, Options, installed
 from edgecv.spec import Format
 
@@ -28,10 +29,11 @@ def test_a_damaged_file_is_one_clear_error(entry: Entry, content: bytes, tmp_pat
     assert "Exception from" not in str(caught.value)
 
 
-def test_an_installed_engine_is_found_without_being_imported() -> None:
-    for format in Format:
-        entry = installed(format)
-        assert entry is None or entry.format is format
+def test_an_installed_engine_is_found_without_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Entry("there", Format.ONNX, "numpy", "nowhere:Engine", "")
+    monkeypatch.setattr(engines, "ENGINES", [there._replace(needs="no_such_module"), there])
+    assert installed(Format.ONNX) is there
+    assert installed(Format.TFLITE) is None
 
 
 def test_onnx_refuses_a_graph_that_is_no_image_classifier(tmp_path: Path) -> None:
