@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -58,16 +59,23 @@ def test_no_ssh_at_all_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         pass
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder in which a socket has a name that the system can take, as pytest's own may not be."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 def test_one_login_serves_all_commands_and_nothing_is_left(
-    board: BoardServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    board: BoardServer, monkeypatch: pytest.MonkeyPatch, short_path: Path
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(short_path))
     with connect(parse_address("board")) as connection:
         assert connection.run("cat; echo $HOME", b"through ") == f"through {board.home}\n".encode()
-        folder = next(tmp_path.glob("edgecv-*"))
+        folder = next(short_path.glob("edgecv-*"))
         assert folder.stat().st_mode & 0o777 == 0o700
         (board.folder / "authorized_keys").unlink()  # nobody logs in any more
         assert connection.run("echo again", b"") == b"again\n"
-    assert not list(tmp_path.glob("edgecv-*"))
+    assert not list(short_path.iterdir())
     with pytest.raises(EdgecvError, match="cannot reach board"):
         connection.run("true", b"")
