@@ -19,7 +19,7 @@ PYTHONPATH=$(pwd):$tree/site
 export PYTHONPATH
 say "The board side on ${QEMU_CPU:-cortex-a72}, emulated, as a Raspberry Pi 4"
 # Left out is the one test that holds a clock to 1 %.
-EDGECV_EXPECTED_PROFILE=rpi4b "$arm64_python" -m pytest -m "not slow" -p no:cacheprovider \
+EDGECV_EXPECTED_PROFILE=rpi4b all_cores "$arm64_python" -m "not slow" -p no:cacheprovider \
     tests/arm64 tests/devices tests/runtime -k "not keeps_its_rate"
 say "edgecv verify, emulated"
 "$arm64_python" -m edgecv verify "$EDGECV_TEST_BUNDLE" --precision int8

@@ -69,6 +69,13 @@ main_env() {
     make_env .venv "$main_python" -e ".[$1]"
 }
 
+# all_cores PYTHON ARGUMENT...: pytest, for tests that measure nothing, as many at once as there are cores.
+all_cores() {
+    tests_python=$1
+    shift
+    "$tests_python" -m pytest -n logical --dist worksteal "$@"
+}
+
 # test_bundle: fill build/test-bundle, which tests on other engines and machines replay. Made again when the
 # sources are newer.
 test_bundle() {

@@ -20,7 +20,7 @@ for minor in 10 11 12 13; do
     say "Python 3.$minor: $("$python" --version), engines without converters, in .venv-3.$minor"
     make_env ".venv-3.$minor" "$python" -e ".[tflite,onnx,openvino,test]"
     # tests/converters and tests/reports need the workstation's packages; scripts/test.sh runs them.
-    if ".venv-3.$minor/bin/python" -m pytest -m "not slow" -p no:cacheprovider tests \
+    if all_cores ".venv-3.$minor/bin/python" -m "not slow" -p no:cacheprovider tests \
         --ignore=tests/converters --ignore=tests/reports; then
         passed="$passed 3.$minor"
     else
@@ -33,7 +33,7 @@ if ! have_uv; then
 elif python=$(find_python 10); then
     say "The lowest versions that pyproject.toml allows, on Python 3.10, in .venv-lowest"
     UV_RESOLUTION=lowest-direct make_env .venv-lowest "$python" -e ".[tflite,onnx,openvino,report,test]"
-    if .venv-lowest/bin/python -m pytest -m "not slow" -p no:cacheprovider tests --ignore=tests/converters; then
+    if all_cores .venv-lowest/bin/python -m "not slow" -p no:cacheprovider tests --ignore=tests/converters; then
         passed="$passed lowest-versions"
     else
         failed="$failed lowest-versions"

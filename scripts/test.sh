@@ -6,8 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 case "$*" in
-    "") select="not slow" ;;
-    --all) select="slow or not slow" ;;
+    "" | --all) ;;
     *) die "unknown argument '$*'; usage: sh scripts/test.sh [--all]" ;;
 esac
 
@@ -15,5 +14,9 @@ main_env dev
 say "ruff"
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-say "pytest -m \"$select\""
-.venv/bin/python -m pytest -m "$select"
+say "pytest -m \"not slow\""
+all_cores .venv/bin/python -m "not slow"
+if [ "$*" = --all ]; then
+    say "pytest -m slow" # one at a time: many of them measure
+    .venv/bin/python -m pytest -m slow
+fi

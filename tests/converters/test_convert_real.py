@@ -94,9 +94,11 @@ def test_int8_files_are_less_than_a_third(bundle: Bundle) -> None:
 
 
 def test_float_artifacts_name_the_same_class(bundle: Bundle, shared: Path) -> None:
-    """Wherever the two best logits are further apart than the formats may differ."""
+    """On all, as converting counted; and, on every fourth, wherever the best two are apart."""
+    for artifact in bundle.select(precision=Precision.FP32):
+        assert artifact.verified.top1_agreement >= 1 - 2 / JUDGED, str(artifact.kind)
     labelled = load_labelled(shared / "data" / "nips17", bundle.labels)
-    images = [load_pictures(path, bundle.manifest.preprocess, 1).images for path in labelled.paths[:JUDGED]]
+    images = [load_pictures(path, bundle.manifest.preprocess, 1).images for path in labelled.paths[:JUDGED:4]]
     options = Options(select().threads)
     rows = []
     for artifact in bundle.select(precision=Precision.FP32):
@@ -106,7 +108,7 @@ def test_float_artifacts_name_the_same_class(bundle: Bundle, shared: Path) -> No
     first, *others = rows
     second_best, best = np.sort(first, axis=1)[:, -2:].T
     clear = best - second_best > 1e-3
-    assert clear.sum() >= JUDGED - 2
+    assert clear.sum() >= len(images) - 2
     for other in others:
         np.testing.assert_array_equal(other.argmax(1)[clear], first.argmax(1)[clear])
 
