@@ -37,7 +37,7 @@ from edgecv.spec import Kind
 if TYPE_CHECKING:
     from edgecv.devices import Selected
 
-FIRST_S = 0.05  # a candidate's turn in the first round; doubled in each
+FIRST_S = 0.05  # a candidate's turn in the first round; doubled in each, to FINAL_S at most
 TURNS = 2  # a round, there and back: one alone may meet what disturbs it
 CLOSE = 1.10  # within so much of the best, a candidate is not dropped for a turn that short
 FINALISTS = 3
@@ -143,8 +143,8 @@ def halve(
         tell_name = functools.partial(_tell_name, tell, 1 - len(running) / (len(candidates) + 1))
         if len(running) <= FINALISTS:
             _final(running, measure, final_s, tell_name)
-            # What was dropped for a disturbed turn, and looks better than the best, comes back.
-            best = min(c.cost for c in running)
+            # What was dropped for a disturbed turn, and in another was better than all of these ever were.
+            best = min(min(c.costs, default=math.inf) for c in running)
             missed = sorted((c for c in candidates if c.costs and c.cost < best), key=lambda c: c.cost)
             missed = [c for c in missed if c not in running][:FINALISTS]
             if missed:
@@ -163,7 +163,7 @@ def halve(
                 candidate.out = f"{worse}, out in round {candidate.rounds}"
                 release(candidate)
         running = [c for c in running if not c.out]
-        seconds *= 2
+        seconds = min(2 * seconds, final_s)
     return sorted(candidates, key=_rank)
 
 
