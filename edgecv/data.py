@@ -210,7 +210,7 @@ def load_labelled(where: Path, labels: Sequence[str]) -> Labelled:
     if table.is_file():
         return _from_csv(table, labels)
     if not where.is_dir():
-        raise DataError(f"{where}: no such folder or .csv file")
+        raise DataError(f"{where} is neither a folder nor a .csv file that is there")
     paths: list[Path] = []
     indices: list[int] = []
     for folder in sorted(path for path in where.iterdir() if path.is_dir()):
@@ -230,7 +230,7 @@ def labelled_files(where: Path) -> list[Path]:
     if table.is_file():
         return [path for path, _, _ in _rows(table)]
     if not where.is_dir():
-        raise DataError(f"{where}: no such folder or .csv file")
+        raise DataError(f"{where} is neither a folder nor a .csv file that is there")
     if not (found := list_images(where)):
         raise DataError(f"{where}: no image in it")
     return found

@@ -148,7 +148,7 @@ def test_a_folder_that_is_no_labelled_set(tmp_path: Path) -> None:
     picture(tmp_path / "bird" / "1.png", 1)
     with pytest.raises(DataError, match="'bird' is neither a class name nor an index"):
         data.load_labelled(tmp_path, LABELS)
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="neither a folder nor"):
         data.load_labelled(tmp_path / "gone", LABELS)
 
 

@@ -18,6 +18,15 @@ from edgecv.show import boards
 from edgecv.show.terminal import progress
 
 
+def test_facts_are_no_python(capsys: pytest.CaptureFixture[str]) -> None:
+    boards.device("rpi5")
+    shown = capsys.readouterr().out
+    assert "1.8, 3.0" in shown
+    assert "(1.8" not in shown
+    boards.detected(as_json=False)
+    assert not any(word in capsys.readouterr().out for word in ("True", "False", "None"))
+
+
 def test_an_archive_of_any_name_unpacks_to_its_own_folder(capsys: pytest.CaptureFixture[str]) -> None:
     target = Target("aarch64", (2, 36), (3, 11))
     packed = Packed(Path("x/p.tar.gz"), "edgecv-m-rpi5-py311", 5_000_000, target, BOOKWORM, ("tflite",), ())

@@ -121,9 +121,9 @@ def pack(
 
 def _read(report: PathLike, detected: Detected) -> Report:
     """The report; UsageError unless it is of this machine."""
-    from edgecv.reports.render import load_report
+    from edgecv.api.measuring import load_reports
 
-    loaded = load_report(Path(report))
+    [loaded] = load_reports([Path(report)])
     of = loaded.conditions
     there = (of.model, of.architecture, of.cpu_features)
     if there != (detected.model, detected.architecture, tuple(sorted(detected.cpu_features))):

@@ -111,7 +111,7 @@ def render(report: PathLike, out: PathLike | None = None) -> tuple[Report, Writt
 
     refuse_empty(report=report, out=out)
     path = Path(report)
-    [loaded] = _load([path])
+    [loaded] = load_reports([path])
     return loaded, write_reports(loaded, Path(out) if out else path.parent)
 
 
@@ -135,7 +135,7 @@ def compare(
     refuse_empty(out=out)
     parsed = [gates.parse_gate(text) for text in fail_if]  # before anything is read
     paths = [Path(report) for report in reports]
-    found = against(_load(paths), report_names(paths), force)
+    found = against(load_reports(paths), report_names(paths), force)
     written = write_comparison(found, Path(out), parsed) if out else None
     return found, gates.check(found, parsed), written
 
@@ -150,11 +150,11 @@ def merge(
 
     refuse_empty(out=out)
     paths = [Path(report) for report in reports]
-    fleet = together(_load(paths), report_names(paths), force)
+    fleet = together(load_reports(paths), report_names(paths), force)
     return fleet, write_fleet(fleet, Path(out))
 
 
-def _load(paths: Sequence[Path]) -> list[Report]:
+def load_reports(paths: Sequence[Path]) -> list[Report]:
     """The reports; UsageError for one that cannot be read, since a crossed gate is a failure's exit code."""
     from edgecv.reports.render import load_report
 

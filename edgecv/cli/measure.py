@@ -60,10 +60,8 @@ host_options = options(
 )
 @click.option(
     "--camera-fps",
-    default=30.0,
-    show_default=True,
     type=click.FloatRange(0, 1000, min_open=True),
-    help="Rate of the camera scenario.",
+    help="Rate of the camera scenario.  [default: 30]",
 )
 @click.option("--operations", is_flag=True, help="Time each operation, too; full does.")
 @click.option("--data", type=click.Path(), help="Labelled pictures: adds accuracy to the report.")
@@ -78,7 +76,7 @@ def bench(
     mode: str,
     minutes: float | None,
     scenarios: tuple[str, ...],
-    camera_fps: float,
+    camera_fps: float | None,
     host: str | None,
     wheelhouse: bool,
     engines: str | None,
@@ -127,7 +125,7 @@ def bench(
         raise SystemExit(1)
 
 
-def _plan(mode: str, minutes: float | None, scenarios: tuple[str, ...], camera_fps: float) -> Plan:
+def _plan(mode: str, minutes: float | None, scenarios: tuple[str, ...], camera_fps: float | None) -> Plan:
     import msgspec
 
     from edgecv.reports.schema import Mode, Plan, Scenario
@@ -137,6 +135,10 @@ def _plan(mode: str, minutes: float | None, scenarios: tuple[str, ...], camera_f
     if minutes is not None and mode != "sustained":
         raise UsageError(f"--minutes is for --mode sustained; {mode} runs take as long as they take")
     plan = Plan.of(Mode(mode), minutes or 10.0, tuple(dict.fromkeys(map(Scenario, scenarios))))
+    if camera_fps is None:
+        return plan
+    if Scenario.CAMERA not in plan.scenarios:
+        raise UsageError("--camera-fps is for the camera scenario: give --scenario camera, too")
     return msgspec.structs.replace(plan, camera_fps=camera_fps)
 
 

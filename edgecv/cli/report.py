@@ -29,7 +29,6 @@ def report() -> None:
 reports_argument = click.argument(
     "reports", nargs=-1, required=True, type=click.Path(), metavar="REPORT.json..."
 )
-force_option = click.option("--force", is_flag=True, help="INVALID reports, too; they are marked.")
 
 
 @report.command("render")
@@ -52,7 +51,7 @@ def report_render(report: str, out: str | None) -> None:
     metavar="GATE",
     help='Exit with 1 when crossed, as "latency_p90 > +5%" or "top1 < -0.5"; repeatable.',
 )
-@force_option
+@click.option("--force", is_flag=True, help="INVALID reports, too; they are marked.")
 @click.option("--out", "-o", type=click.Path(), help="Folder for compare.json, .md and .html.")
 @json_option
 def report_compare(reports: tuple[str, ...], as_json: bool, **asked: Any) -> None:
@@ -68,7 +67,11 @@ def report_compare(reports: tuple[str, ...], as_json: bool, **asked: Any) -> Non
 
 @report.command("merge")
 @reports_argument
-@force_option
+@click.option(
+    "--force",
+    is_flag=True,
+    help="A board's best may be INVALID; it is marked. Listed is every artifact anyhow.",
+)
 @click.option(
     "--out", "-o", default="edgecv-fleet", show_default=True, type=click.Path(), help="Folder to write."
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import msgspec
 
 from edgecv.devices.cpu import UNKNOWN
 from edgecv.devices.detect import Detected
-from edgecv.devices.profile import RESERVED, Detect, Fact, Profile, decode_profile, own_folder
+from edgecv.devices.profile import NAME_PATTERN, RESERVED, Detect, Fact, Profile, decode_profile, own_folder
 from edgecv.devices.selection import stand_in
 from edgecv.errors import DeviceError
 from edgecv.spec import Kind
@@ -37,6 +38,10 @@ def new_profile(
     """
     if name in RESERVED:
         raise DeviceError(f"{name!r} is a name that --device has a meaning for: choose another")
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise DeviceError(
+            f"{name!r} cannot be a profile's name: take a-z, 0-9, + and -, a letter or digit first"
+        )
     base = stand_in(detected)
     measured = _fastest(order or ())
     kinds = [*measured, *(kind for kind in map(Kind.parse, base.inference.order) if kind not in measured)]

@@ -19,6 +19,7 @@ from edgecv.spec import Format, Kind, NonNegativeInt, PositiveInt, Precision, St
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 RevisionType = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
 AUTO = "auto"
+NAME_PATTERN = "^[a-z0-9][a-z0-9+-]*$"
 ALL_KINDS = tuple(Kind(format, precision) for precision in Precision for format in Format)
 
 
@@ -131,7 +132,7 @@ class Fact(Struct):
 class Profile(Struct):
     """default_of_family: of the profiles of this package, the one a family's name means elsewhere."""
 
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9+-]*$")]
+    name: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
     title: Text
     family: Family
     inference: Inference

@@ -143,9 +143,12 @@ def _failure(gate: Gate, artifact: Compared, row: Row, report: str, place: int) 
     else:
         limit = str(gate).rsplit(" ", 1)[1].replace("%", " %")
         unit = "" if gate.against is Against.PERCENT else f" {'points' if row.unit == POINTS else row.unit}"
+        by = change_text(row, change)
+        if gate.against is Against.CHANGE and row.unit != POINTS:
+            by += f" or {change.absolute:+.3g} {row.unit}"
         before = "?" if row.values[0] is None else value_text(row.values[0], row.unit)
         text = (
-            f"went from {before} to {value_text(value, row.unit)}, {change_text(row, change)}, where {most} "
+            f"went from {before} to {value_text(value, row.unit)}, {by}, where {most} "
             f"{limit}{unit} is allowed"
         )
     significant = None if gate.against is Against.VALUE else change and change.significant

@@ -54,6 +54,8 @@ def load_report(path: Path) -> Report:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: objects within objects, too deep for a report") from error
 
 
 def render_json(report: Report) -> str:

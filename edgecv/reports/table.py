@@ -34,7 +34,7 @@ ACCURACY_COLUMNS = (
     Column(
         "Accuracy, %", "top-1", lambda a, _m: optional(a.accuracy, lambda s: share(s.top1)), narrow="top-1\n%"
     ),
-    Column("Accuracy, %", "drop", lambda a, _m: optional(a.accuracy, points_lost), narrow="drop\n%"),
+    Column("Accuracy, %", "drop", lambda a, _m: optional(a.accuracy, points_lost), narrow="drop\npoints"),
 )
 RUN_COLUMNS = (
     Column("Inference, ms", "p50", lambda _a, m: ms(m.inference.p50_ms), narrow="infer\np50 ms"),

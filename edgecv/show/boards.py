@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecv.show.terminal import new_console, new_table, print_facts, print_notes
+from edgecv.show.terminal import in_words, new_console, new_table, print_facts, print_notes
 
 if TYPE_CHECKING:
     from edgecv.doctor import Diagnosis
@@ -50,13 +50,13 @@ def device(name: str) -> None:
     console.print(f"artifacts in order: {', '.join(str(kind) for kind in profile.inference.kinds)}")
     console.print(f"why: {profile.inference.why}")
     console.print(f"threads: {profile.inference.threads or 'the cores of the machine'}")
-    console.print(f"int8 saturates: {'yes' if profile.inference.int8_saturates else 'no'}")
+    console.print(f"int8 saturates: {in_words(profile.inference.int8_saturates)}")
     sizes = ", ".join(map(str, profile.memory.ram_mb))
     console.print(f"memory: {sizes} MB" if sizes else f"memory: {profile.memory.source}")
     console.print(f"camera: --source {profile.camera.source}")
     table = new_table("fact", "value", "source", "verified", numbers=0)
     for fact in profile.facts:
-        table.add_row(fact.name, str(fact.value), fact.source, "yes" if fact.verified else "no")
+        table.add_row(fact.name, in_words(fact.value), fact.source, "yes" if fact.verified else "no")
     console.print(table)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecv.show.terminal import new_console, new_table, print_notes
+from edgecv.show.terminal import new_console, new_table, print_notes, print_whole
 
 if TYPE_CHECKING:
     from edgecv.remote.bench import Away, Cleaned
@@ -29,7 +29,7 @@ SHOWN = 12  # candidates of tune; all are in --json
 def report(result: Report, written: Written) -> None:
     from edgecv.reports.table import terminal_table
 
-    new_console().print(terminal_table(result))
+    print_whole(terminal_table(result))
     _written(written)
 
 
@@ -48,9 +48,8 @@ def compared(found: Comparison, failures: Sequence[Failure], written: Written | 
     if as_json:
         click.echo(comparison_json(found), nl=False)
     else:
-        console = new_console()
         for table in terminal_tables(found):
-            console.print(table)
+            print_whole(table)
         if written:
             _written(written)
     for failure in failures:
@@ -69,10 +68,9 @@ def accuracies(found: Evaluation, as_json: bool) -> None:
     if as_json:
         click.echo(eval_json(found))
         return
-    console = new_console()
-    console.print(accuracy_table(found.accuracies))
+    print_whole(accuracy_table(found.accuracies))
     if found.robustness:
-        console.print(robustness_table(found.robustness))
+        print_whole(robustness_table(found.robustness))
 
 
 def tuned(done: Tuning, path: Path | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
@@ -85,14 +85,26 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' if count != 1 else ''}"
 
 
+def print_whole(content: RenderableType) -> None:
+    """Tables and the lines around them; in a pipe, where nothing has a width, no line is broken."""
+    console = new_console()
+    console.print(content, soft_wrap=not console.is_terminal)
+
+
 def print_facts(facts: Mapping[str, Any]) -> None:
     """Names and values, a line each."""
     table = new_table("", "", numbers=0)
     table.show_header = False
     for name, value in facts.items():
-        shown = ", ".join(value) if isinstance(value, list) else value
-        table.add_row(name.replace("_", " "), "unknown" if value in (None, "", []) else str(shown))
+        table.add_row(name.replace("_", " "), "unknown" if value in (None, "", []) else in_words(value))
     new_console().print(table)
+
+
+def in_words(value: object) -> str:
+    """A fact as it is said: no Python."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(in_words, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def cells_table(cells: Cells, title: str | None = None) -> Table:

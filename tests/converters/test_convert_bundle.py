@@ -289,7 +289,7 @@ def test_a_failure_keeps_the_older_bundle(sources: Sources, tmp_path: Path) -> N
         ({"weights": "gone.npz"}, ModelError, r"no weights file gone\.npz"),
         ({"weights": None}, ModelError, r"cannot download the weights .*tiny\.npz"),
         ({"calibration": "gone"}, DataError, r"gone: no such folder or video"),
-        ({"data": "gone"}, DataError, r"gone: no such folder or \.csv file"),
+        ({"data": "gone"}, DataError, r"gone is neither a folder nor a \.csv file"),
     ],
 )
 def test_a_wrong_request_is_named(

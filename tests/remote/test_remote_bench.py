@@ -145,5 +145,5 @@ def test_pictures_outside_their_folder_are_refused(tmp_path: Path) -> None:
     (inside / "labels.csv").write_text("file,label\n../a.jpg,1\n")
     with pytest.raises(UsageError, match="outside of .*photos, and only that folder is copied"):
         data_files(inside)
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="neither a folder nor"):
         data_files(tmp_path / "nowhere")

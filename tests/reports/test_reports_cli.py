@@ -45,6 +45,7 @@ def write(folder: Path, name: str, report: Report) -> Path:
     [
         (("bench", "--minutes", "2"), "--minutes is for --mode sustained"),
         (("bench", "--mode", "full", "--minutes", "2"), "--minutes is for --mode sustained"),
+        (("bench", "--camera-fps", "60"), "give --scenario camera, too"),
         (("bench", "--wheelhouse"), "are for --host"),
         (("bench", "--clean"), "are for --host"),
         (("bench", "--robustness", "5"), "give --data"),
@@ -59,6 +60,12 @@ def test_what_cannot_be_asked_for(words: tuple[str, ...], says: str) -> None:
     assert isinstance(done.exception, UsageError)
     assert says in str(done.exception)
     assert "\n" not in str(done.exception)
+
+
+def test_in_a_pipe_no_reason_is_broken(tmp_path: Path) -> None:
+    reason = "The median's interval is wide: " + "quieten the machine, or measure for longer; " * 5
+    path = write(tmp_path, "a", make_report(reasons=(Reason(fault=Fault.SPREAD, message=reason),)))
+    assert reason.strip() in invoke("report", "render", path).output
 
 
 @pytest.mark.parametrize(

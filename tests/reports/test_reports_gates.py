@@ -104,6 +104,8 @@ def test_gates_are_checked() -> None:
         "throughput < -5%: onnx:int8 in new: frames went from 99.1 /s to 91.8 /s, -7.3 %, where at least "
         "-5 % is allowed; whether that is chance cannot be told"
     )
+    (failure,) = check(found, [parse_gate("latency_p90 > +0.5")])
+    assert "went from 9.79 ms to 10.6 ms, +8.2 % or +0.8 ms, where at most +0.5 ms is allowed" in failure.message
     (failure,) = check(found, [parse_gate("latency_p90 > 21")])
     assert failure.message == "onnx:fp32 in new: inference p90 is 21.6 ms where at most 21.0 ms is allowed"
 

@@ -139,7 +139,9 @@ def test_wrong_files(change: Callable[[dict], None], message: str, tmp_path: Pat
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe", b'{"schema_version": 1}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b"{", b'{"a":' * 100_000, b"\xff\xfe", b'{"schema_version": 1}']
+)
 def test_no_report_at_all(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     with pytest.raises(DataError, match=r"cannot read .*No such file"):
