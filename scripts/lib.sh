@@ -73,7 +73,7 @@ main_env() {
 all_cores() {
     tests_python=$1
     shift
-    "$tests_python" -m pytest -n logical --dist worksteal "$@"
+    "$tests_python" -m pytest -n logical --dist loadfile "$@"
 }
 
 # test_bundle: fill build/test-bundle, which tests on other engines and machines replay. Made again when the

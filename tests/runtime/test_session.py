@@ -37,8 +37,10 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())  # another test's may be stuck in a driver that hangs
     yield
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("edgecv-")]
+    new = set(threading.enumerate()) - before
+    assert not [thread.name for thread in new if thread.name.startswith("edgecv-")]
 
 
 def test_every_sink_gets_every_result(bundle: Bundle, photos: Path, tmp_path: Path) -> None:
