@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -48,14 +49,15 @@ class Agent:
         self._tidy()  # after one that was killed
 
     def _wait_for_lock(self, seconds: float) -> None:
-        def give_up(*_: object) -> None:
-            self._lock.close()
-            raise Refused(f"another edgecv is at work there: {self.root} is in use")
-
-        signal.signal(signal.SIGALRM, give_up)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        end_s = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            if time.monotonic() >= end_s:
+                self._lock.close()
+                raise Refused(f"another edgecv is at work there: {self.root} is in use")
+            time.sleep(0.05)
 
     def say(self, **message: Any) -> None:
         with contextlib.suppress(BrokenPipeError):  # nobody listens: stdin has ended, too
